@@ -1,0 +1,1 @@
+//! Seeded initialisers of weights.

@@ -1,0 +1,6 @@
+//! The hot part: slices and a geometry in, slices out. Knows no layer and no tensor.
+
+pub(crate) mod conv;
+pub(crate) mod matmul;
+pub(crate) mod pool;
+pub(crate) mod simd;

@@ -1,0 +1,8 @@
+//! The layers.
+mod activation;
+mod conv;
+mod dense;
+mod dropout;
+mod flatten;
+mod pool;
+mod sequential;

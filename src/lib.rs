@@ -1,0 +1,24 @@
+//! Convolutional neural networks on the CPU, in pure Rust, on top of [`ndarray`].
+#![deny(missing_docs, unsafe_code)]
+#![warn(rust_2018_idioms, unreachable_pub)]
+
+mod element;
+mod error;
+mod geometry;
+mod init;
+mod kernels;
+mod layer;
+pub mod layers;
+pub mod ops;
+mod rng;
+mod summary;
+mod tensor;
+pub mod train;
+
+pub use element::Element;
+pub use error::{Error, ErrorKind, Result};
+pub use geometry::{Axis, Geometry2d, Padding, Size2d, Window2d};
+pub use layer::{Layer, Name, Param, Saved, Tape};
+pub use rng::Rng;
+pub use summary::{Cost, Reach, Row, Summary};
+pub use tensor::Tensor;
