@@ -1,6 +1,6 @@
 //! Convolutional neural networks on the CPU, in pure Rust, on top of [`ndarray`].
 #![deny(missing_docs, unsafe_code)]
-#![warn(rust_2018_idioms, unreachable_pub)]
+#![warn(rust_2018_idioms)]
 
 mod element;
 mod error;
@@ -18,6 +18,7 @@ pub mod train;
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
 pub use geometry::{Axis, Geometry2d, Padding, Size2d, Window2d};
+pub use kernels::simd::{Isa, force_isa, isa};
 pub use layer::{Layer, Name, Param, Saved, Tape};
 pub use rng::Rng;
 pub use summary::{Cost, Reach, Row, Summary};

@@ -1,5 +1,88 @@
-//! Vectors.
-/// What an element needs to have kernels.
-pub trait SimdElement: Sized {}
-impl SimdElement for f32 {}
-impl SimdElement for f64 {}
+//! Vectors of numbers, one file an instruction set: with `kernels/simd`'s intrinsics, the home of `unsafe`.
+//!
+//! A kernel is written once, generic over [`Simd`], and runs through [`SimdElement::dispatch`], which enters a
+//! function compiled for the instruction set. A handle such as `Avx2` exists only where the processor has the
+//! instructions, so its methods are safe to call.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod isa;
+mod portable;
+
+pub use isa::{Isa, force_isa, isa};
+
+use portable::Portable;
+
+/// The handle of an instruction set: vectors of `T`, and the operations that kernels need on them.
+pub trait Simd<T: Copy>: Copy + Send + Sync {
+    /// A vector of [`LANES`](Self::LANES) numbers.
+    type V: Copy;
+    /// How many numbers a vector holds.
+    const LANES: usize;
+
+    /// A vector of copies of `x`.
+    fn splat(self, x: T) -> Self::V;
+
+    /// The first `LANES` numbers of `from`, which must hold as many.
+    fn load(self, from: &[T]) -> Self::V;
+
+    /// Writes to the first `LANES` numbers of `to`, which must hold as many.
+    fn store(self, v: Self::V, to: &mut [T]);
+
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// `a * b + c`; rounded once where the hardware does so.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+
+    /// Runs `kernel` inside a function compiled for this instruction set.
+    fn enter<K: Kernel<T>>(self, kernel: K) -> K::Output;
+}
+
+/// A computation that is generic over the instruction set. `run` must be `#[inline(always)]`, as everything it
+/// calls on the way to the vectors: code that is not inlined is not compiled for the instruction set.
+pub trait Kernel<T: Copy> {
+    /// What it returns.
+    type Output;
+
+    /// Computes it.
+    fn run<S: Simd<T>>(self, simd: S) -> Self::Output;
+}
+
+/// An element type that has vectors on every instruction set. Not nameable outside of the crate, it seals
+/// [`Element`](crate::Element).
+pub trait SimdElement: Copy {
+    /// Runs `kernel` on `isa`, which must have come from [`isa()`].
+    fn dispatch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
+
+    /// The lanes of a vector on `isa`.
+    fn lanes(isa: Isa) -> usize {
+        struct Lanes;
+        impl<T: Copy> Kernel<T> for Lanes {
+            type Output = usize;
+            #[inline(always)]
+            fn run<S: Simd<T>>(self, _: S) -> usize {
+                S::LANES
+            }
+        }
+        Self::dispatch(isa, Lanes)
+    }
+}
+
+macro_rules! simd_element {
+    ($($element:ty),*) => {$(
+        impl SimdElement for $element {
+            fn dispatch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output {
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 => match avx2::Avx2::new() {
+                        Some(simd) => Simd::<$element>::enter(simd, kernel),
+                        None => Simd::<$element>::enter(Portable, kernel),
+                    },
+                    _ => Simd::<$element>::enter(Portable, kernel),
+                }
+            }
+        }
+    )*};
+}
+simd_element!(f32, f64);

@@ -1,0 +1,49 @@
+//! Vectors as short arrays in plain Rust, sized for the 128-bit registers that nearly every processor has.
+
+use super::{Kernel, Simd};
+
+/// The instruction set of plain Rust.
+#[derive(Clone, Copy)]
+pub(super) struct Portable;
+
+macro_rules! portable {
+    ($element:ty, $lanes:literal) => {
+        impl Simd<$element> for Portable {
+            type V = [$element; $lanes];
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            fn splat(self, x: $element) -> Self::V {
+                [x; $lanes]
+            }
+
+            #[inline(always)]
+            fn load(self, from: &[$element]) -> Self::V {
+                std::array::from_fn(|lane| from[lane])
+            }
+
+            #[inline(always)]
+            fn store(self, v: Self::V, to: &mut [$element]) {
+                to[..$lanes].copy_from_slice(&v);
+            }
+
+            #[inline(always)]
+            fn add(self, a: Self::V, b: Self::V) -> Self::V {
+                std::array::from_fn(|lane| a[lane] + b[lane])
+            }
+
+            #[inline(always)]
+            fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                // Not `f32::mul_add`: without FMA hardware that is a call into the C library.
+                std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])
+            }
+
+            #[inline(always)]
+            fn enter<K: Kernel<$element>>(self, kernel: K) -> K::Output {
+                kernel.run(self)
+            }
+        }
+    };
+}
+portable!(f32, 4);
+portable!(f64, 2);
