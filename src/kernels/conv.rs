@@ -1,1 +1,244 @@
-//! conv
+//! Convolution and its two gradients, each a matrix product over patches gathered tile by tile.
+//!
+//! | function | patches of | through | times |
+//! |---|---|---|---|
+//! | [`forward`] | input | the window | kernel |
+//! | [`backward_input`] | output gradient | the window turned round, one phase of the stride at a time | kernel, transposed |
+//! | [`backward_kernel`] | input, transposed | the window | output gradient |
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::matmul::{Block, Finish, Left, PARALLEL_WORK, PackedMatrix};
+use super::patches::Patches;
+use super::sum;
+use crate::Element;
+use crate::geometry::{Geometry2d, Sampling};
+
+/// Bytes of patches that a task gathers at a time: about half of a second-level cache.
+const TILE_BYTES: usize = 128 << 10;
+/// The most output positions of a tile.
+const TILE_PIXELS: usize = 192;
+/// The most pieces, and the most elements in all of them, whose kernel gradients are summed apart.
+const GRADIENT_PIECES: usize = 16;
+const GRADIENT_ELEMENTS: usize = 1 << 22;
+
+/// A kernel prepared for [`forward`]: one packed matrix a group.
+#[derive(Clone, Debug)]
+pub(crate) struct PackedKernel<T>(Vec<PackedMatrix<T>>);
+
+impl<T: Element> PackedKernel<T> {
+    /// Packs a kernel `[kh, kw, channels / groups, filters]`.
+    pub(crate) fn new(kernel: &[T], geometry: &Geometry2d) -> Self {
+        let [kh, kw, group_in, filters] = geometry.kernel_shape();
+        let group_out = filters / geometry.groups;
+        let group = |group| {
+            PackedMatrix::from_rows(kh * kw * group_in, group_out, |row, columns, into| {
+                into.copy_from_slice(&kernel[row * filters + group * group_out..][columns]);
+            })
+        };
+        PackedKernel((0..geometry.groups).map(group).collect())
+    }
+
+    /// Packs the kernel for the way back through `rows` and `cols`: outputs become inputs.
+    fn transposed(kernel: &[T], geometry: &Geometry2d, rows: &Sampling, cols: &Sampling) -> Self {
+        let [_, kw, group_in, filters] = geometry.kernel_shape();
+        let group_out = filters / geometry.groups;
+        let depth = rows.taps.len() * cols.taps.len() * group_out;
+        let group = |group| {
+            PackedMatrix::from_rows(depth, group_in, |row, columns, into| {
+                let (place, filter) = (row / group_out, group * group_out + row % group_out);
+                let tap =
+                    rows.taps[place / cols.taps.len()].index * kw + cols.taps[place % cols.taps.len()].index;
+                for (value, channel) in into.iter_mut().zip(columns) {
+                    *value = kernel[(tap * group_in + channel) * filters + filter];
+                }
+            })
+        };
+        PackedKernel((0..geometry.groups).map(group).collect())
+    }
+}
+
+/// `out[n,y,x,f] = bias[f] + sum over i,j,c of input[n, y*s+i*d-p, x*s+j*d-p, c] * kernel[i,j,c,f]`, then `finish`
+/// over each tile while it is in the cache.
+pub(crate) fn forward<T: Element>(
+    input: &[T],
+    kernel: &PackedKernel<T>,
+    bias: Option<&[T]>,
+    geometry: &Geometry2d,
+    finish: impl Fn(&mut [T]) + Sync,
+    out: &mut [T],
+) {
+    let channels = geometry.in_channels;
+    let patches =
+        Patches { source: input, channels, rows: geometry.rows.sampling(), cols: geometry.cols.sampling() };
+    correlate(&patches, kernel, bias, geometry.out_channels, finish, out);
+}
+
+/// The gradient of the input: `dx[n,p,q,c] = sum over the windows (y,x) that see (p,q) at tap (i,j), and over f,
+/// of dy[n,y,x,f] * kernel[i,j,c,f]`. Writes all of `out`.
+///
+/// With strides, the inputs fall into `stride x stride` phases; those of one phase meet the same taps, so that each
+/// phase is a dense convolution of its own.
+pub(crate) fn backward_input<T: Element>(grad: &[T], kernel: &[T], geometry: &Geometry2d, out: &mut [T]) {
+    let Geometry2d { rows, cols, in_channels, out_channels, .. } = *geometry;
+    let phases = |axis: crate::Axis| 0..axis.stride.min(axis.input);
+    for (row_phase, col_phase) in phases(rows).flat_map(|r| phases(cols).map(move |c| (r, c))) {
+        let (row_reads, col_reads) = (rows.backward_sampling(row_phase), cols.backward_sampling(col_phase));
+        if row_reads.taps.is_empty() || col_reads.taps.is_empty() {
+            let none = PhaseValues { values: &[], rows: &row_reads, cols: &col_reads };
+            none.scatter((row_phase, col_phase), geometry, out);
+            continue;
+        }
+        let packed = PackedKernel::transposed(kernel, geometry, &row_reads, &col_reads);
+        let patches = Patches { source: grad, channels: out_channels, rows: row_reads, cols: col_reads };
+        if rows.stride == 1 && cols.stride == 1 {
+            return correlate(&patches, &packed, None, in_channels, |_| {}, out);
+        }
+        let mut values = vec![T::zero(); geometry.batch * patches.positions() * in_channels];
+        correlate(&patches, &packed, None, in_channels, |_| {}, &mut values);
+        let phase = PhaseValues { values: &values, rows: &patches.rows, cols: &patches.cols };
+        phase.scatter((row_phase, col_phase), geometry, out);
+    }
+}
+
+/// The input gradients of one phase; no values stand for zeros.
+struct PhaseValues<'a, T> {
+    values: &'a [T],
+    rows: &'a Sampling,
+    cols: &'a Sampling,
+}
+
+impl<T: Element> PhaseValues<'_, T> {
+    /// Writes them to their places among the other phases'.
+    fn scatter(&self, (row_phase, col_phase): (usize, usize), geometry: &Geometry2d, out: &mut [T]) {
+        let Geometry2d { rows, cols, in_channels: depth, .. } = *geometry;
+        let width = self.cols.positions * depth;
+        out.par_chunks_mut(cols.input * depth).enumerate().for_each(|(index, line)| {
+            let (image, row) = (index / rows.input, index % rows.input);
+            if row % rows.stride != row_phase {
+                return;
+            }
+            let start = (image * self.rows.positions + row / rows.stride) * width;
+            let targets = line.chunks_exact_mut(depth).skip(col_phase).step_by(cols.stride);
+            match self.values.get(start..start + width) {
+                Some(values) => {
+                    targets.zip(values.chunks_exact(depth)).for_each(|(to, v)| to.copy_from_slice(v))
+                }
+                None => targets.for_each(|to| to.fill(T::zero())),
+            }
+        });
+    }
+}
+
+/// The products of all patches with the kernels of their groups, tile by tile.
+fn correlate<T: Element>(
+    patches: &Patches<'_, T>,
+    kernel: &PackedKernel<T>,
+    bias: Option<&[T]>,
+    filters: usize,
+    finish: impl Fn(&mut [T]) + Sync,
+    out: &mut [T],
+) {
+    let groups = kernel.0.len();
+    let (group_in, group_out) = (patches.channels / groups, filters / groups);
+    let depth = patches.rows.taps.len() * patches.cols.taps.len() * group_in;
+    let tile = tile_pixels::<T>(depth);
+    let compute = |scratch: &mut Vec<T>, (index, out): (usize, &mut [T])| {
+        let first = index * tile;
+        let rows = out.len() / filters;
+        for (group, right) in kernel.0.iter().enumerate() {
+            let channels = group * group_in..(group + 1) * group_in;
+            let left = match patches.in_place() {
+                Some(source) => Left::Rows {
+                    values: &source[first * patches.channels + channels.start..],
+                    stride: patches.channels,
+                },
+                None => {
+                    scratch.resize(tile * depth, T::zero());
+                    patches.gather(first..first + rows, 0..patches.rows.taps.len(), channels, scratch);
+                    Left::Rows { values: scratch, stride: depth }
+                }
+            };
+            let bias = bias.map(|bias| &bias[group * group_out..][..group_out]);
+            let out = &mut out[group * group_out..];
+            Block { left, rows, right, out, out_stride: filters, finish: Finish::Store(bias) }.compute();
+        }
+        finish(out);
+    };
+    if out.len() * depth < PARALLEL_WORK {
+        let mut scratch = Vec::new();
+        out.chunks_mut(tile * filters).enumerate().for_each(|task| compute(&mut scratch, task));
+    } else {
+        out.par_chunks_mut(tile * filters).enumerate().for_each_init(Vec::new, compute);
+    }
+}
+
+/// How many patches of `depth` elements make a tile.
+fn tile_pixels<T>(depth: usize) -> usize {
+    (TILE_BYTES / (depth * size_of::<T>()).max(1)).clamp(6, TILE_PIXELS).next_multiple_of(6)
+}
+
+/// The gradient of the kernel: `dw[i,j,c,f] = sum over n,y,x of input[n, y*s+i*d-p, x*s+j*d-p, c] * dy[n,y,x,f]`.
+///
+/// The positions are cut into pieces by the problem's size alone; each piece sums apart, one kernel row a task, and
+/// the pieces are added in order: the result does not depend on the number of threads.
+pub(crate) fn backward_kernel<T: Element>(input: &[T], grad: &[T], geometry: &Geometry2d, out: &mut [T]) {
+    let [kh, kw, group_in, filters] = geometry.kernel_shape();
+    let patches = Patches {
+        source: input,
+        channels: geometry.in_channels,
+        rows: geometry.rows.sampling(),
+        cols: geometry.cols.sampling(),
+    };
+    let pixels = geometry.batch * patches.positions();
+    let tile = tile_pixels::<T>(kw * group_in);
+    let affordable = (GRADIENT_ELEMENTS / out.len()).clamp(1, GRADIENT_PIECES);
+    let piece = pixels.div_ceil(affordable).next_multiple_of(tile).max(tile);
+    let pieces = pixels.div_ceil(piece).max(1);
+
+    let mut sums = vec![T::zero(); pieces * out.len()];
+    sums.par_chunks_mut(kw * group_in * filters).enumerate().for_each_init(
+        Vec::new,
+        |scratch, (task, sums)| {
+            let (piece_index, kernel_row) = (task / kh, task % kh);
+            let end = pixels.min((piece_index + 1) * piece);
+            for first in (piece_index * piece..end).step_by(tile) {
+                let pixels = first..end.min(first + tile);
+                add_tile(&patches, grad, geometry, (pixels, kernel_row), scratch, sums);
+            }
+        },
+    );
+    let (first, rest) = sums.split_at(out.len());
+    out.copy_from_slice(first);
+    for piece in rest.chunks_exact(out.len()) {
+        sum::add(out, piece);
+    }
+}
+
+/// Adds to one row of the kernel's gradient what a tile of positions contributes.
+fn add_tile<T: Element>(
+    patches: &Patches<'_, T>,
+    grad: &[T],
+    geometry: &Geometry2d,
+    (pixels, kernel_row): (Range<usize>, usize),
+    scratch: &mut Vec<T>,
+    sums: &mut [T],
+) {
+    let [_, kw, group_in, filters] = geometry.kernel_shape();
+    let group_out = filters / geometry.groups;
+    let depth = kw * group_in;
+    let grad = &grad[pixels.start * filters..pixels.end * filters];
+    for group in 0..geometry.groups {
+        let channels = group * group_in..(group + 1) * group_in;
+        scratch.resize(pixels.len() * depth, T::zero());
+        patches.gather(pixels.clone(), kernel_row..kernel_row + 1, channels, scratch);
+        let right = PackedMatrix::from_rows(pixels.len(), group_out, |row, columns, into| {
+            into.copy_from_slice(&grad[row * filters + group * group_out..][columns]);
+        });
+        let left = Left::Columns { values: scratch, stride: depth };
+        let out = &mut sums[group * group_out..];
+        Block { left, rows: depth, right: &right, out, out_stride: filters, finish: Finish::Add }.compute();
+    }
+}

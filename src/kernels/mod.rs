@@ -2,5 +2,7 @@
 
 pub(crate) mod conv;
 pub(crate) mod matmul;
+mod patches;
 pub(crate) mod pool;
 pub(crate) mod simd;
+pub(crate) mod sum;

@@ -1,6 +1,42 @@
-//! Plain functions on ndarray views: every operation without its layer.
+//! Plain functions on ndarray views: every operation without its layer, for people who want only that.
+//!
+//! Feature maps are `[batch, height, width, channels]`; views may have any strides (those in standard layout are read
+//! in place). Convolution and pooling take a [`Geometry2d`](crate::Geometry2d), which has checked all sizes.
+
 mod activation;
 mod conv;
 mod dense;
 mod dropout;
 mod pool;
+
+pub use conv::{conv2d, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_kernel};
+
+use std::borrow::Cow;
+
+use ndarray::{Array, ArrayView, Dimension, IntoDimension};
+
+use crate::{Element, Error, Result};
+
+/// Fails unless an array called `what` has just the shape that is wanted.
+pub(crate) fn check_shape(op: &'static str, what: &str, got: &[usize], wanted: &[usize]) -> Result<()> {
+    if got == wanted { Ok(()) } else { Err(Error::shape(op, format_args!("{what} of {wanted:?}"), got)) }
+}
+
+/// The elements of a view in row-major order: borrowed where they lie so, copied otherwise.
+pub(crate) fn contiguous<T: Element, D: Dimension>(view: ArrayView<'_, T, D>) -> Cow<'_, [T]> {
+    match view.to_slice() {
+        Some(slice) => Cow::Borrowed(slice),
+        None => Cow::Owned(view.iter().copied().collect()),
+    }
+}
+
+/// The array of this shape and these elements.
+pub(crate) fn to_array<T, S: IntoDimension>(
+    op: &'static str,
+    shape: S,
+    elements: Vec<T>,
+) -> Result<Array<T, S::Dim>> {
+    let got = elements.len();
+    Array::from_shape_vec(shape.into_dimension(), elements)
+        .map_err(|e| Error::new(crate::ErrorKind::Shape, op, e, format_args!("{got} elements")))
+}
