@@ -242,3 +242,96 @@ fn add_tile<T: Element>(
         Block { left, rows: depth, right: &right, out, out_stride: filters, finish: Finish::Add }.compute();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Padding, Window2d};
+
+    /// Small whole numbers, whose sums are exact in any order.
+    fn numbers(len: usize, salt: usize) -> Vec<f32> {
+        (0..len).map(|i| ((i * 29 + salt * 7) % 13) as f32 - 6.0).collect()
+    }
+
+    /// Calls `f(input index, kernel index, output index)` for every multiplication, by the definition.
+    fn each_product(geometry: &Geometry2d, mut f: impl FnMut(usize, usize, usize)) {
+        let [batch, oh, ow, filters] = geometry.output_shape();
+        let [kh, kw, group_in, _] = geometry.kernel_shape();
+        let [_, h, w, channels] = geometry.input_shape();
+        for (n, y, x, i, j) in counters([batch, oh, ow, kh, kw]) {
+            if let (Some(p), Some(q)) = (geometry.rows.source(y, i), geometry.cols.source(x, j)) {
+                for filter in 0..filters {
+                    let group = filter / (filters / geometry.groups);
+                    for c in 0..group_in {
+                        let input = ((n * h + p) * w + q) * channels + group * group_in + c;
+                        let kernel = ((i * kw + j) * group_in + c) * filters + filter;
+                        f(input, kernel, ((n * oh + y) * ow + x) * filters + filter);
+                    }
+                }
+            }
+        }
+    }
+
+    fn counters(limits: [usize; 5]) -> impl Iterator<Item = (usize, usize, usize, usize, usize)> {
+        (0..limits.iter().product()).map(move |mut index: usize| {
+            let mut digits = [0; 5];
+            for (digit, limit) in digits.iter_mut().zip(limits).rev() {
+                (*digit, index) = (index % limit, index / limit);
+            }
+            (digits[0], digits[1], digits[2], digits[3], digits[4])
+        })
+    }
+
+    fn geometries() -> impl Strategy<Value = Geometry2d> {
+        let pair = |range: Range<usize>| (range.clone(), range);
+        let padding = prop_oneof![
+            Just(Padding::Valid),
+            Just(Padding::Same),
+            (0..4_usize, 0..4_usize, 0..4_usize, 0..4_usize)
+                .prop_map(|(top, bottom, left, right)| Padding::Explicit { top, bottom, left, right }),
+        ];
+        let channels = (1..4_usize, 1..4_usize, 1..20_usize);
+        (1..4_usize, pair(1..9), pair(1..5), pair(1..4), pair(1..3), padding, channels).prop_filter_map(
+            "the window is larger than the input",
+            |(n, (h, w), kernel, strides, dilation, padding, (groups, group_in, group_out))| {
+                let kernel_shape = [kernel.0, kernel.1, group_in, groups * group_out];
+                let window = Window2d::new(kernel).strides(strides).dilation(dilation).padding(padding);
+                window.groups(groups).conv(&[n, h, w, groups * group_in], &kernel_shape).ok()
+            },
+        )
+    }
+
+    fn len(shape: [usize; 4]) -> usize {
+        shape.iter().product()
+    }
+
+    proptest! {
+        #[test]
+        fn all_three_directions_follow_the_definition(geometry in geometries()) {
+            let x = numbers(len(geometry.input_shape()), 1);
+            let kernel = numbers(len(geometry.kernel_shape()), 2);
+            let bias = numbers(geometry.out_channels, 3);
+            let grad = numbers(len(geometry.output_shape()), 4);
+
+            let mut y: Vec<f32> = bias.iter().cycle().copied().take(grad.len()).collect();
+            let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; kernel.len()]);
+            each_product(&geometry, |input, weight, output| {
+                y[output] += x[input] * kernel[weight];
+                dx[input] += grad[output] * kernel[weight];
+                dw[weight] += grad[output] * x[input];
+            });
+
+            let mut out = vec![f32::NAN; y.len()];
+            forward(&x, &PackedKernel::new(&kernel, &geometry), Some(&bias), &geometry, |_| {}, &mut out);
+            prop_assert_eq!(out, y);
+            let mut out = vec![f32::NAN; dx.len()];
+            backward_input(&grad, &kernel, &geometry, &mut out);
+            prop_assert_eq!(out, dx);
+            let mut out = vec![f32::NAN; dw.len()];
+            backward_kernel(&x, &grad, &geometry, &mut out);
+            prop_assert_eq!(out, dw);
+        }
+    }
+}
