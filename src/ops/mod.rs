@@ -9,6 +9,7 @@ mod dense;
 mod dropout;
 mod pool;
 
+pub use activation::{Activation, activate, activate_backward};
 pub use conv::{conv2d, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_kernel};
 
 use std::borrow::Cow;
