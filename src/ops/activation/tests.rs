@@ -1,5 +1,6 @@
 use ndarray::{Array2, array};
 
+use super::formulas::{PARALLEL_LEN, SELU_ALPHA, SELU_SCALE};
 use super::*;
 use crate::ErrorKind;
 
