@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::depthwise;
 use super::matmul::{Block, Finish, Left, PARALLEL_WORK, PackedMatrix};
 use super::patches::Patches;
 use super::sum;
@@ -24,40 +25,55 @@ const TILE_PIXELS: usize = 192;
 const GRADIENT_PIECES: usize = 16;
 const GRADIENT_ELEMENTS: usize = 1 << 22;
 
-/// A kernel prepared for [`forward`]: one packed matrix a group.
+/// A kernel prepared for [`forward`].
 #[derive(Clone, Debug)]
-pub(crate) struct PackedKernel<T>(Vec<PackedMatrix<T>>);
+pub(crate) enum PackedKernel<T> {
+    /// One packed matrix a group.
+    Groups(Vec<PackedMatrix<T>>),
+    /// One filter a channel: a row of channels for each tap.
+    Depthwise(Vec<T>),
+}
 
 impl<T: Element> PackedKernel<T> {
     /// Packs a kernel `[kh, kw, channels / groups, filters]`.
     pub(crate) fn new(kernel: &[T], geometry: &Geometry2d) -> Self {
         let [kh, kw, group_in, filters] = geometry.kernel_shape();
+        if is_depthwise(geometry) {
+            return PackedKernel::Depthwise(kernel.to_vec());
+        }
         let group_out = filters / geometry.groups;
         let group = |group| {
             PackedMatrix::from_rows(kh * kw * group_in, group_out, |row, columns, into| {
                 into.copy_from_slice(&kernel[row * filters + group * group_out..][columns]);
             })
         };
-        PackedKernel((0..geometry.groups).map(group).collect())
+        PackedKernel::Groups((0..geometry.groups).map(group).collect())
     }
 
     /// Packs the kernel for the way back through `rows` and `cols`: outputs become inputs.
     fn transposed(kernel: &[T], geometry: &Geometry2d, rows: &Sampling, cols: &Sampling) -> Self {
         let [_, kw, group_in, filters] = geometry.kernel_shape();
+        let taps: Vec<usize> =
+            rows.taps.iter().flat_map(|i| cols.taps.iter().map(|j| i.index * kw + j.index)).collect();
+        if is_depthwise(geometry) {
+            let channels = |tap| &kernel[tap * filters..][..filters];
+            return PackedKernel::Depthwise(taps.into_iter().flat_map(channels).copied().collect());
+        }
         let group_out = filters / geometry.groups;
-        let depth = rows.taps.len() * cols.taps.len() * group_out;
         let group = |group| {
-            PackedMatrix::from_rows(depth, group_in, |row, columns, into| {
-                let (place, filter) = (row / group_out, group * group_out + row % group_out);
-                let tap =
-                    rows.taps[place / cols.taps.len()].index * kw + cols.taps[place % cols.taps.len()].index;
+            PackedMatrix::from_rows(taps.len() * group_out, group_in, |row, columns, into| {
+                let (tap, filter) = (taps[row / group_out], group * group_out + row % group_out);
                 for (value, channel) in into.iter_mut().zip(columns) {
                     *value = kernel[(tap * group_in + channel) * filters + filter];
                 }
             })
         };
-        PackedKernel((0..geometry.groups).map(group).collect())
+        PackedKernel::Groups((0..geometry.groups).map(group).collect())
     }
+}
+
+fn is_depthwise(geometry: &Geometry2d) -> bool {
+    geometry.groups == geometry.in_channels && geometry.groups == geometry.out_channels
 }
 
 /// `out[n,y,x,f] = bias[f] + sum over i,j,c of input[n, y*s+i*d-p, x*s+j*d-p, c] * kernel[i,j,c,f]`, then `finish`
@@ -141,14 +157,17 @@ fn correlate<T: Element>(
     finish: impl Fn(&mut [T]) + Sync,
     out: &mut [T],
 ) {
-    let groups = kernel.0.len();
-    let (group_in, group_out) = (patches.channels / groups, filters / groups);
+    let groups = match kernel {
+        PackedKernel::Depthwise(kernel) => return depthwise::correlate(patches, kernel, bias, finish, out),
+        PackedKernel::Groups(groups) => groups,
+    };
+    let (group_in, group_out) = (patches.channels / groups.len(), filters / groups.len());
     let depth = patches.rows.taps.len() * patches.cols.taps.len() * group_in;
     let tile = tile_pixels::<T>(depth);
     let compute = |scratch: &mut Vec<T>, (index, out): (usize, &mut [T])| {
         let first = index * tile;
         let rows = out.len() / filters;
-        for (group, right) in kernel.0.iter().enumerate() {
+        for (group, right) in groups.iter().enumerate() {
             let channels = group * group_in..(group + 1) * group_in;
             let left = match patches.in_place() {
                 Some(source) => Left::Rows {
@@ -198,18 +217,20 @@ pub(crate) fn backward_kernel<T: Element>(input: &[T], grad: &[T], geometry: &Ge
     let piece = pixels.div_ceil(affordable).next_multiple_of(tile).max(tile);
     let pieces = pixels.div_ceil(piece).max(1);
 
-    let mut sums = vec![T::zero(); pieces * out.len()];
-    sums.par_chunks_mut(kw * group_in * filters).enumerate().for_each_init(
-        Vec::new,
-        |scratch, (task, sums)| {
-            let (piece_index, kernel_row) = (task / kh, task % kh);
-            let end = pixels.min((piece_index + 1) * piece);
-            for first in (piece_index * piece..end).step_by(tile) {
-                let pixels = first..end.min(first + tile);
+    let add_piece = |scratch: &mut Vec<T>, (task, sums): (usize, &mut [T])| {
+        let (piece_index, kernel_row) = (task / kh, task % kh);
+        let end = pixels.min((piece_index + 1) * piece);
+        for first in (piece_index * piece..end).step_by(tile) {
+            let pixels = first..end.min(first + tile);
+            if is_depthwise(geometry) {
+                depthwise::add_kernel_gradient(&patches, grad, pixels, kernel_row, sums);
+            } else {
                 add_tile(&patches, grad, geometry, (pixels, kernel_row), scratch, sums);
             }
-        },
-    );
+        }
+    };
+    let mut sums = vec![T::zero(); pieces * out.len()];
+    sums.par_chunks_mut(kw * group_in * filters).enumerate().for_each_init(Vec::new, add_piece);
     let (first, rest) = sums.split_at(out.len());
     out.copy_from_slice(first);
     for piece in rest.chunks_exact(out.len()) {
@@ -292,7 +313,7 @@ mod tests {
             (0..4_usize, 0..4_usize, 0..4_usize, 0..4_usize)
                 .prop_map(|(top, bottom, left, right)| Padding::Explicit { top, bottom, left, right }),
         ];
-        let channels = (1..4_usize, 1..4_usize, 1..20_usize);
+        let channels = prop_oneof![(1..4_usize, 1..4_usize, 1..20_usize), (1..20_usize, Just(1), Just(1))];
         (1..4_usize, pair(1..9), pair(1..5), pair(1..4), pair(1..3), padding, channels).prop_filter_map(
             "the window is larger than the input",
             |(n, (h, w), kernel, strides, dilation, padding, (groups, group_in, group_out))| {

@@ -154,16 +154,17 @@ impl<T: Element> Block<'_, T> {
         };
         for (i, sums) in sums.into_iter().enumerate() {
             let out = &mut self.out[(row + i) * self.out_stride..][columns.clone()];
-            match self.finish {
-                Finish::Store(None) => store(simd, sums, out, |sum, _| sum),
-                Finish::Store(Some(bias)) => {
-                    let bias = &bias[columns.clone()];
-                    store(simd, sums, out, |sum, at| simd.add(sum, load(simd, bias, at)));
-                }
-                Finish::Add => {
-                    let before: [S::V; NV] = std::array::from_fn(|v| load(simd, out, v * S::LANES));
-                    store(simd, sums, out, |sum, at| simd.add(before[at / S::LANES], sum));
-                }
+            for ((sum, out), at) in
+                sums.into_iter().zip(out.chunks_mut(S::LANES)).zip((0..).step_by(S::LANES))
+            {
+                let sum = match self.finish {
+                    Finish::Store(None) => sum,
+                    Finish::Store(Some(bias)) => {
+                        simd.add(sum, simd.load_up_to(&bias[columns.start + at..][..out.len()]))
+                    }
+                    Finish::Add => simd.add(simd.load_up_to(out), sum),
+                };
+                simd.store_up_to(sum, out);
             }
         }
     }
@@ -200,39 +201,6 @@ fn accumulate<T: Element, S: Simd<T>, const M: usize>(
         }
     }
     sums
-}
-
-/// The vector at `at` of a row whose end may cut it short; the lanes beyond are zero.
-#[inline(always)]
-fn load<T: Element, S: Simd<T>>(simd: S, row: &[T], at: usize) -> S::V {
-    match row.get(at..at + S::LANES) {
-        Some(whole) => simd.load(whole),
-        None => {
-            let mut padded = [T::zero(); 16];
-            let rest = row.get(at..).unwrap_or_default();
-            padded[..rest.len()].copy_from_slice(rest);
-            simd.load(&padded)
-        }
-    }
-}
-
-/// Writes vectors side by side into a row whose end may cut them short, each through `f(sum, position)`.
-#[inline(always)]
-fn store<T: Element, S: Simd<T>>(simd: S, sums: [S::V; NV], row: &mut [T], f: impl Fn(S::V, usize) -> S::V) {
-    for (v, sum) in sums.into_iter().enumerate() {
-        let at = v * S::LANES;
-        let sum = f(sum, at);
-        match row.get_mut(at..at + S::LANES) {
-            Some(whole) => simd.store(sum, whole),
-            None => {
-                let mut padded = [T::zero(); 16];
-                simd.store(sum, &mut padded);
-                if let Some(rest) = row.get_mut(at..) {
-                    rest.copy_from_slice(&padded[..rest.len()]);
-                }
-            }
-        }
-    }
 }
 
 /// `out = a * b + bias`, for `a` of `m x k` and `out` of `m x n`, both without gaps between rows.

@@ -1,6 +1,7 @@
 //! The hot part: slices and a geometry in, slices out. Knows no layer and no tensor.
 
 pub(crate) mod conv;
+mod depthwise;
 pub(crate) mod matmul;
 mod patches;
 pub(crate) mod pool;

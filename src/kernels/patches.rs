@@ -19,6 +19,13 @@ impl<'a, T: Copy + Default> Patches<'a, T> {
         self.rows.positions * self.cols.positions
     }
 
+    /// Which image, row and column the position `pixel` of the result is.
+    #[inline(always)]
+    pub(crate) fn place(&self, pixel: usize) -> (usize, usize, usize) {
+        let (line, col) = (pixel / self.cols.positions, pixel % self.cols.positions);
+        (line / self.rows.positions, line % self.rows.positions, col)
+    }
+
     /// The source itself, where it already is the matrix of patches: a window of 1x1 that moves by one.
     pub(crate) fn in_place(&self) -> Option<&'a [T]> {
         (self.rows.is_identity() && self.cols.is_identity()).then_some(self.source)
@@ -37,8 +44,8 @@ impl<'a, T: Copy + Default> Patches<'a, T> {
         let patch = window_rows.len() * line;
         let image = self.rows.source * self.cols.source * self.channels;
         for (pixel, out) in pixels.zip(out.chunks_exact_mut(patch)) {
-            let (row, col) = (pixel / self.cols.positions % self.rows.positions, pixel % self.cols.positions);
-            let source = &self.source[pixel / self.positions() * image..][..image];
+            let (n, row, col) = self.place(pixel);
+            let source = &self.source[n * image..][..image];
             let inside = self.rows.inside(row);
             for (place, out) in window_rows.clone().zip(out.chunks_exact_mut(line)) {
                 if inside.contains(&place) {

@@ -21,7 +21,7 @@ impl Avx2 {
 /// # Safety
 /// The processor must have both.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn enter<T: Copy, S: Simd<T>, K: Kernel<T>>(simd: S, kernel: K) -> K::Output {
+unsafe fn enter<T: Copy + Default, S: Simd<T>, K: Kernel<T>>(simd: S, kernel: K) -> K::Output {
     kernel.run(simd)
 }
 

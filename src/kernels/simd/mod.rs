@@ -13,8 +13,11 @@ pub use isa::{Isa, force_isa, isa};
 
 use portable::Portable;
 
+/// The most lanes of any vector.
+const MAX_LANES: usize = 16;
+
 /// The handle of an instruction set: vectors of `T`, and the operations that kernels need on them.
-pub trait Simd<T: Copy>: Copy + Send + Sync {
+pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
     /// A vector of [`LANES`](Self::LANES) numbers.
     type V: Copy;
     /// How many numbers a vector holds.
@@ -35,13 +38,35 @@ pub trait Simd<T: Copy>: Copy + Send + Sync {
     /// `a * b + c`; rounded once where the hardware does so.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 
+    /// As [`load`](Self::load), where `from` may be too short: the lanes beyond its end are zero.
+    #[inline(always)]
+    fn load_up_to(self, from: &[T]) -> Self::V {
+        if from.len() >= Self::LANES {
+            return self.load(from);
+        }
+        let mut lanes = [T::default(); MAX_LANES];
+        lanes[..from.len()].copy_from_slice(from);
+        self.load(&lanes)
+    }
+
+    /// As [`store`](Self::store), where `to` may be too short: the lanes beyond its end are dropped.
+    #[inline(always)]
+    fn store_up_to(self, v: Self::V, to: &mut [T]) {
+        if to.len() >= Self::LANES {
+            return self.store(v, to);
+        }
+        let mut lanes = [T::default(); MAX_LANES];
+        self.store(v, &mut lanes);
+        to.copy_from_slice(&lanes[..to.len()]);
+    }
+
     /// Runs `kernel` inside a function compiled for this instruction set.
     fn enter<K: Kernel<T>>(self, kernel: K) -> K::Output;
 }
 
 /// A computation that is generic over the instruction set. `run` must be `#[inline(always)]`, as everything it
 /// calls on the way to the vectors: code that is not inlined is not compiled for the instruction set.
-pub trait Kernel<T: Copy> {
+pub trait Kernel<T: Copy + Default> {
     /// What it returns.
     type Output;
 
@@ -51,14 +76,14 @@ pub trait Kernel<T: Copy> {
 
 /// An element type that has vectors on every instruction set. Not nameable outside of the crate, it seals
 /// [`Element`](crate::Element).
-pub trait SimdElement: Copy {
+pub trait SimdElement: Copy + Default {
     /// Runs `kernel` on `isa`, which must have come from [`isa()`].
     fn dispatch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
 
     /// The lanes of a vector on `isa`.
     fn lanes(isa: Isa) -> usize {
         struct Lanes;
-        impl<T: Copy> Kernel<T> for Lanes {
+        impl<T: Copy + Default> Kernel<T> for Lanes {
             type Output = usize;
             #[inline(always)]
             fn run<S: Simd<T>>(self, _: S) -> usize {
