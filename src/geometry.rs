@@ -344,7 +344,7 @@ impl Window2d {
         if outputs == 0 {
             return Err(Error::argument(operation, "1 filter or more", 0));
         }
-        if self.groups == 0 || inputs % self.groups != 0 || outputs % self.groups != 0 {
+        if self.groups == 0 || !inputs.is_multiple_of(self.groups) || !outputs.is_multiple_of(self.groups) {
             let expected = format!("groups that divide {inputs} channels and {outputs} filters");
             return Err(Error::argument(operation, expected, self.groups));
         }

@@ -59,11 +59,6 @@ impl<T: Element> PackedMatrix<T> {
         }
         PackedMatrix { isa, k, n, panels }
     }
-
-    /// The number of rows: the length of the reduction.
-    pub(crate) fn rows(&self) -> usize {
-        self.k
-    }
 }
 
 fn panel_width<T: Element>(isa: Isa) -> usize {

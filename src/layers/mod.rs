@@ -6,3 +6,6 @@ mod dropout;
 mod flatten;
 mod pool;
 mod sequential;
+mod weights;
+
+pub use conv::Conv2D;

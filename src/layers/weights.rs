@@ -1,0 +1,66 @@
+//! The weights that convolution and dense layers share: a kernel, perhaps a bias, and the kernel packed for the
+//! matrix product.
+
+use std::sync::OnceLock;
+
+use crate::layer::{Name, Param};
+use crate::{Element, Initializer, Result, Rng, Tensor};
+
+/// A kernel, perhaps a bias, and what inference prepares from the kernel on first use. The prepared form is
+/// dropped whenever the weights are lent out to be changed, so it can never be stale.
+#[derive(Clone, Debug)]
+pub(super) struct Weights<T: Element, P> {
+    kernel: Param<T>,
+    bias: Option<Param<T>>,
+    packed: OnceLock<P>,
+}
+
+impl<T: Element, P> Weights<T, P> {
+    /// New weights; the bias, one number an output channel, only where there is an initialiser for it.
+    pub(super) fn new(
+        shape: &[usize],
+        kernel: &Initializer,
+        bias: Option<&Initializer>,
+        rng: &mut Rng,
+    ) -> Result<Self> {
+        let channels = &shape[shape.len().saturating_sub(1)..];
+        Ok(Weights {
+            kernel: Param::new(kernel.make(shape, rng)?),
+            bias: bias.map(|bias| bias.make(channels, rng).map(Param::new)).transpose()?,
+            packed: OnceLock::new(),
+        })
+    }
+
+    pub(super) fn kernel(&self) -> &Tensor<T> {
+        self.kernel.value()
+    }
+
+    pub(super) fn bias(&self) -> Option<&[T]> {
+        self.bias.as_ref().map(|bias| bias.value().as_slice())
+    }
+
+    /// The prepared kernel; `pack` makes it if nobody has yet.
+    pub(super) fn packed(&self, pack: impl FnOnce(&[T]) -> P) -> &P {
+        self.packed.get_or_init(|| pack(self.kernel().as_slice()))
+    }
+
+    /// Adds to the gradients; that of the bias is only computed if there is one.
+    pub(super) fn add_grads(&mut self, kernel: Tensor<T>, bias: impl FnOnce() -> Tensor<T>) -> Result<()> {
+        self.kernel.add_grad(kernel)?;
+        match &mut self.bias {
+            Some(param) => param.add_grad(bias()),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn params(&self) -> Vec<(Name, &Param<T>)> {
+        let bias = self.bias.as_ref().map(|bias| ("bias".into(), bias));
+        std::iter::once(("kernel".into(), &self.kernel)).chain(bias).collect()
+    }
+
+    pub(super) fn params_mut(&mut self) -> Vec<(Name, &mut Param<T>)> {
+        self.packed = OnceLock::new();
+        let bias = self.bias.as_mut().map(|bias| ("bias".into(), bias));
+        std::iter::once(("kernel".into(), &mut self.kernel)).chain(bias).collect()
+    }
+}
