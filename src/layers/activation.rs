@@ -15,7 +15,7 @@ impl<T: Element> Layer<T> for Activation {
     }
 
     fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
-        in_place(*self, x.clone())
+        self.on(x.clone())
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
@@ -23,7 +23,7 @@ impl<T: Element> Layer<T> for Activation {
             return Ok(x);
         }
         let input = (!self.saves_output()).then(|| x.clone());
-        let y = in_place(*self, x)?;
+        let y = self.on(x)?;
         tape.push(self.name(), Saved::Tensor(input.unwrap_or_else(|| y.clone())));
         Ok(y)
     }
@@ -46,13 +46,15 @@ impl<T: Element> Layer<T> for Activation {
     }
 }
 
-/// The activations of `x`, written over it where nothing else shares its memory.
-fn in_place<T: Element>(activation: Activation, mut x: Tensor<T>) -> Result<Tensor<T>> {
-    let channels = activation.channels::<T>(x.shape())?;
-    if activation != Activation::Linear {
-        activation.apply(x.as_mut_slice(), channels);
+impl Activation {
+    /// The activations of `x`, written over it where nothing else shares its memory.
+    pub(crate) fn on<T: Element>(self, mut x: Tensor<T>) -> Result<Tensor<T>> {
+        let channels = self.channels::<T>(x.shape())?;
+        if self != Activation::Linear {
+            self.apply(x.as_mut_slice(), channels);
+        }
+        Ok(x)
     }
-    Ok(x)
 }
 
 #[cfg(test)]

@@ -1,1 +1,152 @@
-//! dropout
+//! [`Dropout`].
+
+use crate::layer::{Saved, Tape, mismatch};
+use crate::ops::dropout::{apply_mask, check_mask, check_rate, draw_mask};
+use crate::tensor::len_of;
+use crate::{Cost, Element, Error, Layer, Result, Rng, Tensor};
+
+const KIND: &str = "Dropout";
+
+/// Random zeros in training, against overfitting; at inference the identity.
+///
+/// In training each element is dropped with probability `rate`, and the rest is scaled by `1 / (1 - rate)`, so that the
+/// expectation stays; see [`ops::dropout`](crate::ops::dropout). The same as Keras' and PyTorch's `Dropout`. The layer
+/// draws from a generator of its own, which [`build`](Layer::build) forks from the model's: the same seed drops the same
+/// elements.
+///
+/// ```
+/// use striate::{Dropout, Layer, Rng, Tape, Tensor};
+/// let mut dropout = Dropout::new(0.5);
+/// Layer::<f32>::build(&mut dropout, &[1, 1000], &mut Rng::seed(1))?;
+/// let x = Tensor::<f32>::full(&[1, 1000], 1.0)?;
+/// assert_eq!(dropout.forward(&x)?, x);
+/// let y = dropout.forward_train(x, &mut Tape::new())?;
+/// assert!(y.as_slice().iter().all(|&y| y == 0.0 || y == 2.0));
+/// # Ok::<(), striate::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Dropout {
+    rate: f64,
+    rng: Option<Rng>,
+}
+
+impl Dropout {
+    /// A layer that drops this share of its input, at least 0 and below 1.
+    ///
+    /// ```
+    /// use striate::{Dropout, Layer};
+    /// assert!(Layer::<f32>::output_shape(&Dropout::new(0.3), &[1, 10]).is_ok());
+    /// assert!(Layer::<f32>::output_shape(&Dropout::new(1.0), &[1, 10]).is_err());
+    /// ```
+    pub fn new(rate: f64) -> Self {
+        Dropout { rate, rng: None }
+    }
+}
+
+impl<T: Element> Layer<T> for Dropout {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn build(&mut self, _: &[usize], rng: &mut Rng) -> Result<()> {
+        check_rate(self.rate)?;
+        self.rng = Some(rng.fork());
+        Ok(())
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        check_rate(self.rate)?;
+        Ok(input.to_vec())
+    }
+
+    fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        check_rate(self.rate)?;
+        Ok(x.clone())
+    }
+
+    fn forward_train(&mut self, mut x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
+        check_rate(self.rate)?;
+        let rng = self.rng.as_mut().ok_or_else(|| Error::not_built(KIND))?;
+        let mask = draw_mask(x.shape(), self.rate, rng)?;
+        apply_mask(x.as_mut_slice(), &mask, self.rate);
+        tape.push(KIND, Saved::Bytes(mask));
+        Ok(x)
+    }
+
+    fn backward(&mut self, mut grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
+        let mask = match tape.pop(KIND)? {
+            Saved::Bytes(mask) => mask,
+            other => return Err(mismatch(KIND, "bytes", &other)),
+        };
+        check_mask(KIND, &mask, grad.shape())?;
+        apply_mask(grad.as_mut_slice(), &mask, self.rate);
+        Ok(grad)
+    }
+
+    fn cost(&self, input: &[usize]) -> Result<Cost> {
+        check_rate(self.rate)?;
+        Ok(Cost { saved_bytes: len_of(KIND, input)?, ..Cost::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    fn built(rate: f64, seed: u64) -> Dropout {
+        let mut dropout = Dropout::new(rate);
+        Layer::<f32>::build(&mut dropout, &[1, 100], &mut Rng::seed(seed)).unwrap();
+        dropout
+    }
+
+    #[test]
+    fn gradients_flow_where_the_output_did() {
+        let (mut dropout, mut tape) = (built(0.25, 1), Tape::new());
+        let x = Tensor::<f32>::full(&[2, 3, 50], 3.0).unwrap();
+        let y = dropout.forward_train(x.clone(), &mut tape).unwrap();
+        assert_eq!(tape.bytes(), Layer::<f32>::cost(&dropout, x.shape()).unwrap().saved_bytes);
+        assert!(y.as_slice().contains(&0.0) && y.as_slice().contains(&4.0));
+        let dx = dropout.backward(x.clone(), &mut tape).unwrap();
+        assert!(tape.is_empty());
+        assert_eq!(dx, y);
+        assert_eq!(x, Tensor::full(&[2, 3, 50], 3.0).unwrap(), "shared memory is copied, not changed");
+    }
+
+    #[test]
+    fn seeds_decide_and_every_pass_draws_anew() {
+        let x = Tensor::<f32>::full(&[1, 100], 1.0).unwrap();
+        let passes = |seed| {
+            let mut dropout = built(0.5, seed);
+            [(); 2].map(|()| dropout.forward_train(x.clone(), &mut Tape::new()).unwrap())
+        };
+        let first = passes(1);
+        assert_eq!(first, passes(1));
+        assert_ne!(first, passes(2));
+        assert_ne!(first[0], first[1]);
+    }
+
+    #[test]
+    fn mistakes_are_errors() {
+        let x = Tensor::<f32>::zeros(&[2, 2]).unwrap();
+        let mut tape = Tape::new();
+        assert_eq!(
+            Dropout::new(0.5).forward_train(x.clone(), &mut tape).unwrap_err().kind(),
+            ErrorKind::NotBuilt
+        );
+        for rate in [-0.5, 1.0, f64::NAN] {
+            let mut dropout = Dropout::new(rate);
+            for error in [
+                Layer::<f32>::build(&mut dropout, &[2, 2], &mut Rng::seed(1)).unwrap_err(),
+                Layer::<f32>::cost(&dropout, &[2, 2]).unwrap_err(),
+                dropout.forward(&x).unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
+            }
+        }
+        let mut dropout = built(0.5, 1);
+        dropout.forward_train(x, &mut tape).unwrap();
+        let error = dropout.backward(Tensor::<f32>::zeros(&[5]).unwrap(), &mut tape).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Shape);
+    }
+}

@@ -9,3 +9,7 @@ mod sequential;
 mod weights;
 
 pub use conv::Conv2D;
+pub use dense::Dense;
+pub use dropout::Dropout;
+pub use flatten::Flatten;
+pub use sequential::Sequential;

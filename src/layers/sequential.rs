@@ -1,1 +1,412 @@
-//! sequential
+//! [`Sequential`]: layers one after the other.
+
+use crate::layer::{Name, Param, Tape};
+use crate::summary::{Cost, Summary};
+use crate::{Element, Layer, Result, Rng, Tensor};
+
+/// Layers one after the other, each working on the output of the one before; Keras' and PyTorch's `Sequential`.
+///
+/// It is a [`Layer`] itself, so models nest. Layers are numbered from 0: the fourth layer's kernel is called `"3.kernel"`,
+/// and errors name the layer that they come from. Without layers it is the identity.
+///
+/// [`sequential!`](crate::sequential!) writes the same more briefly.
+///
+/// ```
+/// use striate::{Activation, Conv2D, Dense, Flatten, Layer, MaxPool2D, Rng, Sequential, Tensor};
+/// let mut model: Sequential = Sequential::new()
+///     .with(Conv2D::new(8, 3).activation(Activation::Relu))
+///     .with(MaxPool2D::new(2))
+///     .with(Flatten::new())
+///     .with(Dense::new(10).activation(Activation::Softmax));
+/// model.build(&[1, 28, 28, 1], &mut Rng::seed(1))?;
+///
+/// let probabilities = model.forward(&Tensor::zeros(&[32, 28, 28, 1])?)?;
+/// assert_eq!(probabilities.shape(), [32, 10]);
+///
+/// let names: Vec<_> = model.params().into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["0.kernel", "0.bias", "3.kernel", "3.bias"]);
+///
+/// let error = model.forward(&Tensor::zeros(&[32, 28, 28])?).unwrap_err();
+/// assert_eq!(error.layer(), Some("0"));
+/// # Ok::<(), striate::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Sequential<T: Element = f32> {
+    layers: Vec<Box<dyn Layer<T>>>,
+}
+
+impl<T: Element> Sequential<T> {
+    /// A model without layers.
+    ///
+    /// ```
+    /// assert!(striate::Sequential::<f32>::new().is_empty());
+    /// ```
+    pub fn new() -> Self {
+        Sequential { layers: Vec::new() }
+    }
+
+    /// The model with one more layer at the end.
+    ///
+    /// ```
+    /// use striate::{Activation, Sequential};
+    /// assert_eq!(Sequential::<f32>::new().with(Activation::Relu).len(), 1);
+    /// ```
+    #[must_use]
+    pub fn with(mut self, layer: impl Layer<T> + 'static) -> Self {
+        self.push(layer);
+        self
+    }
+
+    /// Adds a layer at the end.
+    ///
+    /// ```
+    /// use striate::{Dense, Sequential};
+    /// let mut model: Sequential = Sequential::new();
+    /// for units in [64, 32, 10] {
+    ///     model.push(Dense::new(units));
+    /// }
+    /// assert_eq!(model.len(), 3);
+    /// ```
+    pub fn push(&mut self, layer: impl Layer<T> + 'static) {
+        self.layers.push(Box::new(layer));
+    }
+
+    /// The number of layers.
+    pub fn len(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Whether there are no layers.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// The layers, in order.
+    ///
+    /// ```
+    /// use striate::{Dense, Flatten, Sequential, sequential};
+    /// let model: Sequential = sequential![Flatten::new(), Dense::new(10)];
+    /// let kinds: Vec<_> = model.layers().map(|layer| layer.kind()).collect();
+    /// assert_eq!(kinds, ["Flatten", "Dense"]);
+    /// ```
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = &dyn Layer<T>> {
+        self.layers.iter().map(|layer| &**layer)
+    }
+
+    /// The layer at this place.
+    ///
+    /// ```
+    /// use striate::{Flatten, Sequential, sequential};
+    /// let model: Sequential = sequential![Flatten::new()];
+    /// assert_eq!(model.get(0).map(|layer| layer.kind()), Some("Flatten"));
+    /// assert!(model.get(1).is_none());
+    /// ```
+    pub fn get(&self, index: usize) -> Option<&dyn Layer<T>> {
+        self.layers.get(index).map(|layer| &**layer)
+    }
+
+    /// The layer at this place, to change its weights.
+    ///
+    /// ```
+    /// use striate::{Dense, Layer, Rng, Sequential, Tensor, sequential};
+    /// let mut model: Sequential = sequential![Dense::new(1).use_bias(false)];
+    /// model.build(&[1, 2], &mut Rng::seed(1))?;
+    /// for (_, param) in model.get_mut(0).unwrap().params_mut() {
+    ///     param.set_value(Tensor::full(&[2, 1], 0.5)?)?;
+    /// }
+    /// assert_eq!(model.forward(&Tensor::full(&[1, 2], 3.0)?)?.as_slice(), [3.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut dyn Layer<T>> {
+        match self.layers.get_mut(index) {
+            Some(layer) => Some(&mut **layer),
+            None => None,
+        }
+    }
+
+    /// What the model costs for an input of this shape, layer by layer. Works before `build`.
+    ///
+    /// # Errors
+    /// If a layer cannot take what reaches it, or a size overflows.
+    ///
+    /// ```
+    /// use striate::{Dense, Sequential, sequential};
+    /// let model: Sequential = sequential![Dense::new(128), Dense::new(10)];
+    /// assert_eq!(model.summary(&[1, 784])?.params(), (784 + 1) * 128 + (128 + 1) * 10);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn summary(&self, input: &[usize]) -> Result<Summary> {
+        Summary::of(self, input)
+    }
+
+    /// Leads the shape `input` through `step(number, layer, shape)`, which says what becomes of it at each layer.
+    fn through(
+        &self,
+        input: &[usize],
+        mut step: impl FnMut(usize, &dyn Layer<T>, &[usize]) -> Result<Vec<usize>>,
+    ) -> Result<Vec<usize>> {
+        self.layers.iter().enumerate().try_fold(input.to_vec(), |shape, (i, layer)| {
+            step(i, &**layer, &shape).map_err(|e| e.in_layer(i))
+        })
+    }
+}
+
+/// A [`Sequential`] of these layers.
+///
+/// ```
+/// use striate::{Activation, Conv2D, Dense, Flatten, MaxPool2D, Sequential, sequential};
+/// let model: Sequential = sequential![
+///     Conv2D::new(32, 3).activation(Activation::Relu),
+///     MaxPool2D::new(2),
+///     Flatten::new(),
+///     Dense::new(10),
+/// ];
+/// assert_eq!(model.len(), 4);
+/// ```
+#[macro_export]
+macro_rules! sequential {
+    ($($layer:expr),* $(,)?) => {
+        $crate::Sequential::new()$(.with($layer))*
+    };
+}
+
+impl<T: Element> Layer<T> for Sequential<T> {
+    fn kind(&self) -> &'static str {
+        "Sequential"
+    }
+
+    fn build(&mut self, input: &[usize], rng: &mut Rng) -> Result<()> {
+        let mut shape = input.to_vec();
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            let output = layer.build(&shape, rng).and_then(|()| layer.output_shape(&shape));
+            shape = output.map_err(|e| e.in_layer(i))?;
+        }
+        Ok(())
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        self.through(input, |_, layer, shape| layer.output_shape(shape))
+    }
+
+    fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        self.layers
+            .iter()
+            .enumerate()
+            .try_fold(x.clone(), |x, (i, layer)| layer.forward(&x).map_err(|e| e.in_layer(i)))
+    }
+
+    fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
+        self.layers
+            .iter_mut()
+            .enumerate()
+            .try_fold(x, |x, (i, layer)| layer.forward_train(x, tape).map_err(|e| e.in_layer(i)))
+    }
+
+    fn backward(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
+        self.layers
+            .iter_mut()
+            .enumerate()
+            .rev()
+            .try_fold(grad, |grad, (i, layer)| layer.backward(grad, tape).map_err(|e| e.in_layer(i)))
+    }
+
+    fn backward_params(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<()> {
+        let mut grad = grad;
+        for (i, layer) in self.layers.iter_mut().enumerate().rev() {
+            if i == 0 {
+                return layer.backward_params(grad, tape).map_err(|e| e.in_layer(i));
+            }
+            grad = layer.backward(grad, tape).map_err(|e| e.in_layer(i))?;
+        }
+        Ok(())
+    }
+
+    fn params(&self) -> Vec<(Name, &Param<T>)> {
+        let mut params = Vec::new();
+        for (i, layer) in self.layers.iter().enumerate() {
+            params.extend(layer.params().into_iter().map(|(name, param)| (path(i, name), param)));
+        }
+        params
+    }
+
+    fn params_mut(&mut self) -> Vec<(Name, &mut Param<T>)> {
+        let mut params = Vec::new();
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            params.extend(layer.params_mut().into_iter().map(|(name, param)| (path(i, name), param)));
+        }
+        params
+    }
+
+    fn cost(&self, input: &[usize]) -> Result<Cost> {
+        let mut total = Cost::default();
+        self.through(input, |_, layer, shape| {
+            total = total.then(layer.cost(shape)?);
+            layer.output_shape(shape)
+        })?;
+        Ok(total)
+    }
+
+    fn summarize(&self, name: &str, input: &[usize], summary: &mut Summary) -> Result<Vec<usize>> {
+        self.through(input, |i, layer, shape| {
+            let name = if name.is_empty() { i.to_string() } else { format!("{name}.{i}") };
+            layer.summarize(&name, shape, summary)
+        })
+    }
+}
+
+/// The name of a parameter of layer `i`.
+fn path(i: usize, name: Name) -> Name {
+    format!("{i}.{name}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Activation, Dense, Dropout, ErrorKind, Flatten, Reach};
+    use ndarray::array;
+
+    /// Flatten, then two dense layers inside a model of their own, then softmax.
+    fn nested() -> Sequential<f64> {
+        let inner = sequential![Dense::new(5).activation(Activation::Tanh), Dropout::new(0.5), Dense::new(3)];
+        let mut model = sequential![Flatten::new(), inner, Activation::Softmax];
+        model.build(&[1, 2, 2, 1], &mut Rng::seed(1)).unwrap();
+        model
+    }
+
+    fn names(model: &Sequential<f64>) -> Vec<String> {
+        model.params().into_iter().map(|(name, _)| name.into_owned()).collect()
+    }
+
+    #[test]
+    fn names_are_paths_in_the_same_order_to_read_and_to_write() {
+        let mut model = nested();
+        let want = ["1.0.kernel", "1.0.bias", "1.2.kernel", "1.2.bias"];
+        assert_eq!(names(&model), want);
+        let to_write: Vec<String> =
+            model.params_mut().into_iter().map(|(name, _)| name.into_owned()).collect();
+        assert_eq!(to_write, want);
+    }
+
+    #[test]
+    fn computes_what_its_layers_compute() {
+        let model = nested();
+        let x = Tensor::from_vec(&[3, 2, 2, 1], (0..12).map(|i| f64::from(i) / 6.0 - 1.0).collect()).unwrap();
+        let mut want = x.clone();
+        for layer in model.layers() {
+            want = layer.forward(&want).unwrap();
+        }
+        assert_eq!(model.forward(&x).unwrap(), want);
+        assert_eq!(model.output_shape(x.shape()).unwrap(), want.shape());
+    }
+
+    #[test]
+    fn the_backward_pass_empties_the_tape_with_or_without_the_inputs_gradient() {
+        let x = Tensor::from_vec(&[3, 2, 2, 1], (0..12).map(|i| f64::from(i) / 6.0 - 1.0).collect()).unwrap();
+        let upstream = Tensor::from(array![[1.0, 0.0, -1.0], [0.5, 2.0, 0.0], [0.0, 0.0, 1.0]]);
+        let grads = |params_only: bool| {
+            let (mut model, mut tape) = (nested(), Tape::new());
+            model.forward_train(x.clone(), &mut tape).unwrap();
+            assert_eq!(tape.bytes(), model.cost(x.shape()).unwrap().saved_bytes);
+            match params_only {
+                true => model.backward_params(upstream.clone(), &mut tape).unwrap(),
+                false => assert_eq!(model.backward(upstream.clone(), &mut tape).unwrap().shape(), x.shape()),
+            }
+            assert!(tape.is_empty());
+            model.params().into_iter().map(|(_, param)| param.grad().unwrap().clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(grads(true), grads(false));
+    }
+
+    /// Fails in `backward`, so that only `backward_params` of the first layer succeeds.
+    #[derive(Debug)]
+    struct OnlyParams;
+
+    impl Layer<f64> for OnlyParams {
+        fn kind(&self) -> &'static str {
+            "OnlyParams"
+        }
+        fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+            Ok(input.to_vec())
+        }
+        fn forward(&self, x: &Tensor<f64>) -> Result<Tensor<f64>> {
+            Ok(x.clone())
+        }
+        fn forward_train(&mut self, x: Tensor<f64>, _: &mut Tape<f64>) -> Result<Tensor<f64>> {
+            Ok(x)
+        }
+        fn backward(&mut self, _: Tensor<f64>, _: &mut Tape<f64>) -> Result<Tensor<f64>> {
+            Err(crate::Error::not_built("OnlyParams"))
+        }
+        fn backward_params(&mut self, _: Tensor<f64>, _: &mut Tape<f64>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_first_layer_alone_need_not_give_the_inputs_gradient() {
+        let grad = Tensor::zeros(&[1, 2]).unwrap();
+        let mut first = sequential![sequential![OnlyParams], Activation::Linear];
+        first.backward_params(grad.clone(), &mut Tape::new()).unwrap();
+        assert_eq!(first.backward(grad.clone(), &mut Tape::new()).unwrap_err().layer(), Some("0.0"));
+        let mut second = sequential![Activation::Linear, OnlyParams];
+        assert_eq!(second.backward_params(grad, &mut Tape::new()).unwrap_err().layer(), Some("1"));
+    }
+
+    #[test]
+    fn without_layers_it_is_the_identity() {
+        let mut empty = Sequential::<f64>::new();
+        let (x, mut tape) = (Tensor::from(array![[1.0, 2.0]]), Tape::new());
+        empty.build(x.shape(), &mut Rng::seed(1)).unwrap();
+        assert_eq!(empty.output_shape(x.shape()).unwrap(), x.shape());
+        assert_eq!(empty.forward(&x).unwrap(), x);
+        assert_eq!(empty.forward_train(x.clone(), &mut tape).unwrap(), x);
+        assert_eq!(empty.backward(x.clone(), &mut tape).unwrap(), x);
+        empty.backward_params(x.clone(), &mut tape).unwrap();
+        assert_eq!(
+            (empty.len(), empty.params().len(), empty.cost(x.shape()).unwrap()),
+            (0, 0, Cost::default())
+        );
+        assert!(empty.summary(x.shape()).unwrap().rows().is_empty());
+    }
+
+    #[test]
+    fn errors_name_the_layer() {
+        let model = nested();
+        let wrong = Tensor::zeros(&[1, 7]).unwrap();
+        let error = model.forward(&wrong).unwrap_err();
+        assert_eq!((error.layer(), error.kind()), (Some("1.0"), ErrorKind::Shape));
+
+        let mut bad = sequential![Flatten::new(), sequential![Dense::<f64>::new(3), Dense::new(0)]];
+        assert_eq!(bad.build(&[1, 4], &mut Rng::seed(1)).unwrap_err().layer(), Some("1.1"));
+        assert_eq!(bad.output_shape(&[1, 4]).unwrap_err().layer(), Some("1.1"));
+        assert_eq!(bad.cost(&[1, 4]).unwrap_err().layer(), Some("1.1"));
+        assert_eq!(bad.summary(&[1, 4]).unwrap_err().layer(), Some("1.1"));
+        let unbuilt = sequential![Flatten::new(), Dense::<f64>::new(3)];
+        let error = unbuilt.forward(&wrong).unwrap_err();
+        assert_eq!((error.layer(), error.kind()), (Some("1"), ErrorKind::NotBuilt));
+    }
+
+    #[test]
+    fn summaries_of_nested_models_have_a_row_for_each_layer_inside() {
+        let summary = nested().summary(&[2, 2, 2, 1]).unwrap();
+        let rows: Vec<_> = summary.rows().iter().map(|row| (row.name.as_str(), row.kind)).collect();
+        let want =
+            [("0", "Flatten"), ("1.0", "Dense"), ("1.1", "Dropout"), ("1.2", "Dense"), ("2", "Softmax")];
+        assert_eq!(rows, want);
+        let cost = nested().cost(&[2, 2, 2, 1]).unwrap();
+        assert_eq!(summary.params(), (4 + 1) * 5 + (5 + 1) * 3);
+        assert_eq!(summary.params(), cost.params as u64);
+        assert_eq!((summary.multiplications(), cost.multiplications), (70, 70));
+        assert_eq!((summary.saved_bytes(), cost.reach), (cost.saved_bytes as u64, Reach::Everything));
+        assert_eq!(summary.receptive_fields()[0], Reach::Pointwise);
+    }
+
+    #[test]
+    fn layers_can_be_reached_by_number() {
+        let mut model = nested();
+        assert_eq!(model.get(1).map(|layer| layer.kind()), Some("Sequential"));
+        assert_eq!(model.get_mut(2).map(|layer| layer.kind()), Some("Softmax"));
+        assert!(model.get(3).is_none() && model.get_mut(3).is_none());
+        assert_eq!(model.layers().len(), model.len());
+    }
+}

@@ -1,1 +1,154 @@
-//! dense
+//! The fully connected product and its gradients.
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+
+use super::{check_shape, contiguous, to_array};
+use crate::kernels::matmul::{PackedMatrix, product, transposed_product};
+use crate::kernels::sum;
+use crate::tensor::filled;
+use crate::{Element, Result};
+
+/// The product of a fully connected layer, as Keras' `Dense` (PyTorch's `Linear` has the transposed kernel):
+///
+/// ```text
+/// y[n, j] = bias[j] + sum over i of x[n, i] * kernel[i, j]
+/// ```
+///
+/// `x` is `[rows, inputs]`, `kernel` `[inputs, outputs]`, `bias` `[outputs]`.
+///
+/// # Errors
+/// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the sizes do not match;
+/// [`ErrorKind::Size`](crate::ErrorKind::Size) if the output does not fit in memory.
+///
+/// ```
+/// use ndarray::array;
+/// let (x, kernel, bias) = (array![[1.0, 2.0]], array![[1.0, 0.0, 5.0], [0.0, 1.0, 6.0]], array![0.5, 0.5, 0.5]);
+/// let y = striate::ops::dense(x.view(), kernel.view(), Some(bias.view()))?;
+/// assert_eq!(y, array![[1.5, 2.5, 17.5]]);
+/// # Ok::<(), striate::Error>(())
+/// ```
+pub fn dense<T: Element>(
+    x: ArrayView2<'_, T>,
+    kernel: ArrayView2<'_, T>,
+    bias: Option<ArrayView1<'_, T>>,
+) -> Result<Array2<T>> {
+    const OP: &str = "dense";
+    let [rows, inputs, outputs] = [x.nrows(), x.ncols(), kernel.ncols()];
+    check_shape(OP, "a kernel", kernel.shape(), &[inputs, outputs])?;
+    if let Some(bias) = &bias {
+        check_shape(OP, "a bias", bias.shape(), &[outputs])?;
+    }
+    let mut out = filled(OP, &[rows, outputs], T::zero())?;
+    let kernel = PackedMatrix::new(&contiguous(kernel), inputs, outputs);
+    let bias = bias.map(contiguous);
+    product(&contiguous(x), &kernel, bias.as_deref(), &mut out);
+    to_array(OP, (rows, outputs), out)
+}
+
+/// The gradient of a loss with respect to the input of [`dense`], from `grad`, that with respect to its output:
+/// `dx = grad * transpose(kernel)`.
+///
+/// # Errors
+/// As [`dense`].
+///
+/// ```
+/// use ndarray::array;
+/// let kernel = array![[1.0, 0.0, 5.0], [0.0, 1.0, 6.0]];
+/// let dx = striate::ops::dense_backward_input(array![[1.0, 1.0, 1.0]].view(), kernel.view())?;
+/// assert_eq!(dx, array![[6.0, 7.0]]);
+/// # Ok::<(), striate::Error>(())
+/// ```
+pub fn dense_backward_input<T: Element>(
+    grad: ArrayView2<'_, T>,
+    kernel: ArrayView2<'_, T>,
+) -> Result<Array2<T>> {
+    const OP: &str = "dense_backward_input";
+    let [rows, inputs, outputs] = [grad.nrows(), kernel.nrows(), kernel.ncols()];
+    check_shape(OP, "an output gradient", grad.shape(), &[rows, outputs])?;
+    let mut out = filled(OP, &[rows, inputs], T::zero())?;
+    let kernel = PackedMatrix::transposed(&contiguous(kernel), outputs, inputs);
+    product(&contiguous(grad), &kernel, None, &mut out);
+    to_array(OP, (rows, inputs), out)
+}
+
+/// The gradient of a loss with respect to the kernel of [`dense`], from `grad`, that with respect to its output:
+/// `dkernel = transpose(x) * grad`, summed over the rows, not averaged.
+///
+/// # Errors
+/// As [`dense`].
+///
+/// ```
+/// use ndarray::array;
+/// let (x, grad) = (array![[1.0, 2.0], [3.0, 4.0]], array![[1.0, 0.0, 2.0], [0.0, 1.0, 0.0]]);
+/// let dkernel = striate::ops::dense_backward_kernel(x.view(), grad.view())?;
+/// assert_eq!(dkernel, array![[1.0, 3.0, 2.0], [2.0, 4.0, 4.0]]);
+/// # Ok::<(), striate::Error>(())
+/// ```
+pub fn dense_backward_kernel<T: Element>(x: ArrayView2<'_, T>, grad: ArrayView2<'_, T>) -> Result<Array2<T>> {
+    const OP: &str = "dense_backward_kernel";
+    let [rows, inputs, outputs] = [x.nrows(), x.ncols(), grad.ncols()];
+    check_shape(OP, "an output gradient", grad.shape(), &[rows, outputs])?;
+    let mut out = filled(OP, &[inputs, outputs], T::zero())?;
+    transposed_product(&contiguous(x), &contiguous(grad), (inputs, outputs), &mut out);
+    to_array(OP, (inputs, outputs), out)
+}
+
+/// The gradient of a loss with respect to the bias of [`dense`]: the sum of the rows of `grad`, that with respect to
+/// its output.
+///
+/// # Errors
+/// None today.
+///
+/// ```
+/// use ndarray::array;
+/// let dbias = striate::ops::dense_backward_bias(array![[1.0, 2.0], [3.0, 4.0]].view())?;
+/// assert_eq!(dbias, array![4.0, 6.0]);
+/// # Ok::<(), striate::Error>(())
+/// ```
+pub fn dense_backward_bias<T: Element>(grad: ArrayView2<'_, T>) -> Result<Array1<T>> {
+    Ok(Array1::from(sum::columns(&contiguous(grad), grad.ncols())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+    use ndarray::Array;
+    use proptest::prelude::*;
+
+    /// Small whole numbers, whose sums are exact in any order.
+    fn matrix(rows: usize, cols: usize, salt: usize) -> Array2<f32> {
+        Array::from_shape_fn((rows, cols), |(i, j)| ((i * 37 + j * 11 + salt) % 17) as f32 - 8.0)
+    }
+
+    proptest! {
+        #[test]
+        fn all_four_are_those_of_ndarray(
+            rows in 0_usize..70, inputs in 0_usize..40, outputs in 0_usize..40, turned: bool
+        ) {
+            let (mut x, kernel, grad) = (matrix(rows, inputs, 1), matrix(inputs, outputs, 2), matrix(rows, outputs, 3));
+            let bias = matrix(1, outputs, 4).remove_axis(ndarray::Axis(0));
+            if turned {
+                x = matrix(inputs, rows, 1).reversed_axes();
+            }
+            prop_assert_eq!(dense(x.view(), kernel.view(), Some(bias.view())).unwrap(), x.dot(&kernel) + &bias);
+            prop_assert_eq!(dense(x.view(), kernel.view(), None).unwrap(), x.dot(&kernel));
+            prop_assert_eq!(dense_backward_input(grad.view(), kernel.view()).unwrap(), grad.dot(&kernel.t()));
+            prop_assert_eq!(dense_backward_kernel(x.view(), grad.view()).unwrap(), x.t().dot(&grad));
+            prop_assert_eq!(dense_backward_bias(grad.view()).unwrap(), grad.sum_axis(ndarray::Axis(0)));
+        }
+    }
+
+    #[test]
+    fn sizes_must_match() {
+        let (x, kernel, bias) = (matrix(4, 3, 1), matrix(3, 2, 2), Array1::zeros(3));
+        for error in [
+            dense(x.view(), kernel.t(), None).unwrap_err(),
+            dense(x.view(), kernel.view(), Some(bias.view())).unwrap_err(),
+            dense_backward_input(x.view(), kernel.view()).unwrap_err(),
+            dense_backward_kernel(x.view(), kernel.view()).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Shape, "{error}");
+        }
+    }
+}

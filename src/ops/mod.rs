@@ -6,11 +6,13 @@
 mod activation;
 mod conv;
 mod dense;
-mod dropout;
+pub(crate) mod dropout;
 mod pool;
 
 pub use activation::{Activation, activate, activate_backward};
 pub use conv::{conv2d, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_kernel};
+pub use dense::{dense, dense_backward_bias, dense_backward_input, dense_backward_kernel};
+pub use dropout::{dropout, dropout_backward};
 
 use std::borrow::Cow;
 
