@@ -279,12 +279,14 @@ impl<T: Element> Layer<T> for Conv2D<T> {
         let geometry = self.geometry(input)?;
         let activation = Layer::<T>::cost(&self.activation, &geometry.output_shape())?;
         let bias = if self.use_bias { self.filters } else { 0 };
+        let params = geometry.kernel_shape().iter().product::<usize>() + bias;
+        let frozen_params = self.weights.as_ref().map_or(0, Weights::frozen).min(params);
         Ok(Cost {
-            params: geometry.kernel_shape().iter().product::<usize>() + bias,
+            params: params - frozen_params,
+            frozen_params,
             multiplications: geometry.multiplications(),
             saved_bytes: input.iter().product::<usize>() * size_of::<T>() + activation.saved_bytes,
             reach: Reach::Window { extent: self.window.extent(), strides: self.window.stride_sizes() },
-            ..Cost::default()
         })
     }
 }

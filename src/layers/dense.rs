@@ -210,13 +210,15 @@ impl<T: Element> Layer<T> for Dense<T> {
         let outputs = len_of(KIND, &output)? as u64;
         let activation = Layer::<T>::cost(&self.activation, &output)?;
         let bias = if self.use_bias { self.units } else { 0 };
+        let params = len_of(KIND, &[features, self.units])? + bias;
+        let frozen_params = self.weights.as_ref().map_or(0, Weights::frozen).min(params);
         Ok(Cost {
-            params: len_of(KIND, &[features, self.units])? + bias,
+            params: params - frozen_params,
+            frozen_params,
             multiplications: outputs.checked_mul(features as u64).ok_or_else(overflow)?,
             saved_bytes: len_of(KIND, input)? * size_of::<T>() + activation.saved_bytes,
             // Along more axes, each position is treated alone.
             reach: if input.len() == 2 { Reach::Everything } else { Reach::Pointwise },
-            ..Cost::default()
         })
     }
 }
@@ -327,6 +329,10 @@ mod tests {
         let params = dense.params();
         assert_eq!(params.len(), 1);
         assert_eq!((&*params[0].0, params[0].1.value()), ("kernel", &Tensor::full(&[784, 10], 0.5).unwrap()));
+
+        dense.params_mut()[0].1.set_trainable(false);
+        let cost = dense.cost(&[32, 784]).unwrap();
+        assert_eq!((cost.params, cost.frozen_params), (0, 7840));
 
         let cost = Dense::<f32>::new(10).cost(&[32, 784]).unwrap();
         assert_eq!((cost.params, cost.multiplications, cost.reach), (7850, 32 * 7840, Reach::Everything));

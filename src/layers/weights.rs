@@ -44,6 +44,12 @@ impl<T: Element, P> Weights<T, P> {
         self.packed.get_or_init(|| pack(self.kernel().as_slice()))
     }
 
+    /// How many of the weights are set not to be trained.
+    pub(super) fn frozen(&self) -> usize {
+        let all = std::iter::once(&self.kernel).chain(&self.bias);
+        all.filter(|param| !param.is_trainable()).map(|param| param.value().len()).sum()
+    }
+
     /// Adds to the gradients; that of the bias is only computed if there is one.
     pub(super) fn add_grads(&mut self, kernel: Tensor<T>, bias: impl FnOnce() -> Tensor<T>) -> Result<()> {
         self.kernel.add_grad(kernel)?;
