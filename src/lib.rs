@@ -10,9 +10,13 @@ mod kernels;
 mod layer;
 pub mod layers;
 pub mod ops;
+#[cfg(feature = "image")]
+mod picture;
 mod rng;
 mod summary;
 mod tensor;
+#[cfg(feature = "serde")]
+mod tensor_serde;
 pub mod train;
 
 pub use element::Element;
