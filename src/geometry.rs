@@ -332,11 +332,10 @@ impl Window2d {
             return Err(Error::argument(OP, "no groups (pooling treats every channel alone)", self.groups));
         }
         let [rows, cols] = self.axes(OP, [height, width])?;
-        for axis in [rows, cols] {
-            axis.check_windows_meet_input(OP)?;
-        }
-        Geometry2d { batch, rows, cols, in_channels: channels, out_channels: channels, groups: channels }
-            .checked(OP)
+        let geometry =
+            Geometry2d { batch, rows, cols, in_channels: channels, out_channels: channels, groups: channels };
+        geometry.check_pool(OP)?;
+        geometry.checked(OP)
     }
 
     /// Checks that the groups divide both numbers of channels.
@@ -512,12 +511,20 @@ impl Axis {
         (position < self.input).then_some(position)
     }
 
+    /// The same where `tap` is known to be one of [`taps`](Self::taps).
+    pub(crate) fn read(&self, o: usize, tap: usize) -> usize {
+        o * self.stride + tap * self.dilation - self.pad_before
+    }
+
     /// The windows that see input position `i`, as pairs of output and tap, the earliest tap first.
     pub fn windows_over(&self, i: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
         let Axis { kernel, stride, dilation, pad_before, output, .. } = *self;
-        (0..kernel).filter_map(move |tap| {
-            let start = (i + pad_before).checked_sub(tap * dilation)?;
-            (start % stride == 0 && start / stride < output).then_some((start / stride, tap))
+        let at = i + pad_before;
+        let earliest = at.saturating_sub((kernel - 1) * dilation).div_ceil(stride);
+        let latest = (at / stride).min(output - 1);
+        (earliest..=latest).rev().filter_map(move |o| {
+            let distance = at - o * stride;
+            distance.is_multiple_of(dilation).then_some((o, distance / dilation))
         })
     }
 
@@ -647,6 +654,16 @@ impl Geometry2d {
             ));
         }
         Ok(self)
+    }
+
+    /// Fails unless pooling can follow this geometry: every channel alone, and in every window some of the input.
+    /// That of a convolution need not be such.
+    pub(crate) fn check_pool(&self, operation: &'static str) -> Result<()> {
+        if self.groups != self.in_channels || self.groups != self.out_channels {
+            return Err(Error::shape(operation, "the geometry of a pooling", &self.kernel_shape()));
+        }
+        self.rows.check_windows_meet_input(operation)?;
+        self.cols.check_windows_meet_input(operation)
     }
 
     /// The vertical axis.

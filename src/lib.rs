@@ -25,7 +25,10 @@ pub use geometry::{Axis, Geometry2d, Padding, Size2d, Window2d};
 pub use init::Initializer;
 pub use kernels::simd::{Isa, force_isa, isa};
 pub use layer::{Layer, Name, Param, Saved, Tape};
-pub use layers::{Conv2D, Dense, Dropout, Flatten, Sequential};
+pub use layers::{
+    AvgPool2D, ChannelMaxPool, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D,
+    Sequential,
+};
 pub use ops::Activation;
 pub use rng::Rng;
 pub use summary::{Cost, Reach, Row, Summary};

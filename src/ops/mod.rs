@@ -4,15 +4,32 @@
 //! in place). Convolution and pooling take a [`Geometry2d`](crate::Geometry2d), which has checked all sizes.
 
 mod activation;
+mod channel_pool;
 mod conv;
 mod dense;
 pub(crate) mod dropout;
+mod global_pool;
 mod pool;
+mod pool_indices;
 
 pub use activation::{Activation, activate, activate_backward};
+pub use channel_pool::{channel_max_pool, channel_max_pool_backward, channel_max_pool_with_indices};
 pub use conv::{conv2d, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_kernel};
 pub use dense::{dense, dense_backward_bias, dense_backward_input, dense_backward_kernel};
 pub use dropout::{dropout, dropout_backward};
+pub use global_pool::{
+    global_avg_pool2d, global_avg_pool2d_backward, global_max_pool2d, global_max_pool2d_backward,
+    global_max_pool2d_with_indices,
+};
+pub use pool::{
+    Divisor, avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward, max_pool2d_with_indices,
+};
+pub use pool_indices::PoolIndices;
+
+pub(crate) use channel_pool::{channel_geometry, channel_output};
+pub(crate) use global_pool::global_geometry;
+pub(crate) use pool::check_divisor;
+pub(crate) use pool_indices::Taps;
 
 use std::borrow::Cow;
 
