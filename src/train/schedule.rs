@@ -27,7 +27,7 @@ pub enum Schedule {
         /// The rate at the start.
         initial: f64,
         /// After how many steps the rate changes.
-        every: u64,
+        every: usize,
         /// What it is multiplied by.
         factor: f64,
     },
@@ -39,13 +39,13 @@ pub enum Schedule {
         /// The rate after `steps`.
         end: f64,
         /// How many steps the decay takes.
-        steps: u64,
+        steps: usize,
     },
     /// `(step + 1) / (steps + 1)` of the first rate of `then` for `steps` steps, after which `then` begins (Goyal et al.
     /// 2017, "Accurate, Large Minibatch SGD", gradual warm-up).
     WarmUp {
         /// How many steps the warm-up takes.
-        steps: u64,
+        steps: usize,
         /// What follows.
         then: Box<Schedule>,
     },
@@ -55,7 +55,7 @@ pub enum Schedule {
 
 /// The function of a [`Schedule::custom`].
 #[derive(Clone)]
-pub struct Custom(Arc<dyn Fn(u64) -> f64 + Send + Sync>);
+pub struct Custom(Arc<dyn Fn(usize) -> f64 + Send + Sync>);
 
 impl Schedule {
     /// [`Schedule::Step`]: the rate is multiplied by `factor` after every so many steps.
@@ -66,7 +66,7 @@ impl Schedule {
     /// assert_eq!((schedule.rate(99)?, schedule.rate(100)?, schedule.rate(250)?), (0.8, 0.4, 0.2));
     /// # Ok::<(), striate::Error>(())
     /// ```
-    pub fn step(initial: f64, every: u64, factor: f64) -> Self {
+    pub fn step(initial: f64, every: usize, factor: f64) -> Self {
         Schedule::Step { initial, every, factor }
     }
 
@@ -78,7 +78,7 @@ impl Schedule {
     /// assert_eq!((schedule.rate(0)?, schedule.rate(100)?, schedule.rate(200)?), (0.1, 0.0, 0.0));
     /// # Ok::<(), striate::Error>(())
     /// ```
-    pub fn cosine(initial: f64, steps: u64) -> Self {
+    pub fn cosine(initial: f64, steps: usize) -> Self {
         Schedule::Cosine { initial, end: 0.0, steps }
     }
 
@@ -90,13 +90,13 @@ impl Schedule {
     /// assert_eq!(schedule.rate(1)?, 0.05);
     /// # Ok::<(), striate::Error>(())
     /// ```
-    pub fn custom(rate: impl Fn(u64) -> f64 + Send + Sync + 'static) -> Self {
+    pub fn custom(rate: impl Fn(usize) -> f64 + Send + Sync + 'static) -> Self {
         Schedule::Custom(Custom(Arc::new(rate)))
     }
 
     /// This schedule after a warm-up of so many steps.
     #[must_use]
-    pub fn warm_up(self, steps: u64) -> Self {
+    pub fn warm_up(self, steps: usize) -> Self {
         Schedule::WarmUp { steps, then: Box::new(self) }
     }
 
@@ -105,7 +105,7 @@ impl Schedule {
     /// # Errors
     /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if it is negative or not finite, or a number of steps is 0
     /// where that makes no sense.
-    pub fn rate(&self, step: u64) -> Result<f64> {
+    pub fn rate(&self, step: usize) -> Result<f64> {
         let rate = match self {
             Schedule::Constant(rate) => *rate,
             Schedule::Step { every: 0, .. } | Schedule::Cosine { steps: 0, .. } => {
@@ -151,13 +151,13 @@ mod tests {
     use super::*;
     use crate::ErrorKind;
 
-    fn rates(schedule: &Schedule, steps: impl IntoIterator<Item = u64>) -> Vec<f64> {
+    fn rates(schedule: &Schedule, steps: impl IntoIterator<Item = usize>) -> Vec<f64> {
         steps.into_iter().map(|step| schedule.rate(step).unwrap()).collect()
     }
 
     #[test]
     fn a_number_is_a_schedule() {
-        assert_eq!(rates(&0.5.into(), [0, u64::MAX]), [0.5, 0.5]);
+        assert_eq!(rates(&0.5.into(), [0, usize::MAX]), [0.5, 0.5]);
     }
 
     #[test]

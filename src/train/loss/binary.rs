@@ -3,7 +3,7 @@
 use num_traits::clamp;
 
 use super::cross_entropy::EPSILON;
-use super::terms::Terms;
+use super::terms::{Term, Terms};
 use super::{Loss, Reduction, loss_of_terms};
 use crate::train::Targets;
 use crate::{Element, Error, Result, Tensor};
@@ -64,6 +64,14 @@ impl BinaryCrossEntropy {
     }
 
     /// How far targets are drawn towards one half, in `0 ..= 1`.
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{BinaryCrossEntropy, Loss}};
+    /// let sure = Tensor::from(ndarray::array![10.0]);
+    /// let value = |share| BinaryCrossEntropy::new().label_smoothing(share).forward(&sure, &[1].into());
+    /// assert!(value(0.1)?.as_slice()[0] > value(0.0)?.as_slice()[0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn label_smoothing(mut self, share: f64) -> Self {
         self.label_smoothing = share;
@@ -74,7 +82,7 @@ impl BinaryCrossEntropy {
         &self,
         predictions: &'a Tensor<T>,
         targets: &'a Targets<T>,
-    ) -> Result<Terms<'a, T, impl Fn(usize, &[T], Option<(&mut [T], T)>) -> T + Sync + use<'a, T>>> {
+    ) -> Result<Terms<'a, T, impl Term<T> + use<'a, T>>> {
         if !(0.0..=1.0).contains(&self.label_smoothing) {
             return Err(Error::argument(NAME, "a label smoothing within 0 ..= 1", self.label_smoothing));
         }

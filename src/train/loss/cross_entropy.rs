@@ -2,7 +2,7 @@
 
 use num_traits::clamp;
 
-use super::terms::Terms;
+use super::terms::{Term, Terms};
 use super::{Loss, Reduction, loss_of_terms};
 use crate::train::Targets;
 use crate::{Element, Error, Result, Tensor};
@@ -99,6 +99,14 @@ impl SoftmaxCrossEntropy {
     }
 
     /// The share of the target distribution that is spread evenly over all classes, in `0 ..= 1`.
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{Loss, SoftmaxCrossEntropy}};
+    /// let sure = Tensor::from(ndarray::array![[10.0, 0.0]]);
+    /// let value = |share| SoftmaxCrossEntropy::new().label_smoothing(share).forward(&sure, &[0].into());
+    /// assert!(value(0.1)?.as_slice()[0] > value(0.0)?.as_slice()[0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn label_smoothing(mut self, share: f64) -> Self {
         self.label_smoothing = share;
@@ -139,7 +147,7 @@ impl SoftmaxCrossEntropy {
         &self,
         predictions: &'a Tensor<T>,
         targets: &'a Targets<T>,
-    ) -> Result<Terms<'a, T, impl Fn(usize, &[T], Option<(&mut [T], T)>) -> T + Sync + use<'a, T>>> {
+    ) -> Result<Terms<'a, T, impl Term<T> + use<'a, T>>> {
         let (shape, classes) = rows_and_classes(NAME, predictions)?;
         let weights = self.weights::<T>(classes)?;
         let weight = self.check(predictions, targets)?;

@@ -10,6 +10,8 @@ mod testing;
 use std::fmt::Debug;
 
 pub use binary::BinaryCrossEntropy;
+pub(super) use binary::binary_targets;
+pub(super) use cross_entropy::rows_and_classes;
 pub use cross_entropy::{Scores, SoftmaxCrossEntropy};
 pub use regression::{Huber, MeanAbsoluteError, MeanSquaredError, SmoothL1};
 
@@ -20,6 +22,16 @@ use crate::{Element, Result, Tensor};
 ///
 /// The words are PyTorch's: a position is one element for losses that compare elements, and one row of classes for
 /// a cross-entropy. (Keras averages over the last axis before it reduces; the means agree.)
+///
+/// ```
+/// use striate::{Tensor, train::{Loss, MeanSquaredError, Reduction}};
+/// let (x, y) = (Tensor::from(ndarray::array![1.0, 3.0]), Tensor::zeros(&[2])?.into());
+/// let value = |reduction| MeanSquaredError::new().reduction(reduction).forward(&x, &y);
+/// assert_eq!(value(Reduction::None)?.as_slice(), [1.0, 9.0]);
+/// assert_eq!(value(Reduction::Sum)?.as_slice(), [10.0]);
+/// assert_eq!(value(Reduction::Mean)?.as_slice(), [5.0]);
+/// # Ok::<(), striate::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reduction {

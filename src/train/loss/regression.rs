@@ -1,6 +1,6 @@
 //! Losses of regressions: the square, the absolute value, and two that join them.
 
-use super::terms::Terms;
+use super::terms::{Term, Terms};
 use super::{Loss, Reduction, loss_of_terms};
 use crate::train::Targets;
 use crate::{Element, Error, Result, Tensor};
@@ -170,7 +170,7 @@ macro_rules! loss_of_curve {
                 &'a self,
                 predictions: &'a Tensor<T>,
                 targets: &'a Targets<T>,
-            ) -> Result<Terms<'a, T, impl Fn(usize, &[T], Option<(&mut [T], T)>) -> T + Sync>> {
+            ) -> Result<Terms<'a, T, impl Term<T>>> {
                 terms_of_errors(self, predictions, targets)
             }
         }
@@ -188,7 +188,7 @@ fn terms_of_errors<'a, T: Element, C: Curve + Sync>(
     curve: &'a C,
     predictions: &'a Tensor<T>,
     targets: &'a Targets<T>,
-) -> Result<Terms<'a, T, impl Fn(usize, &[T], Option<(&mut [T], T)>) -> T + Sync>> {
+) -> Result<Terms<'a, T, impl Term<T>>> {
     curve.check()?;
     let target = targets.values_like(C::NAME, predictions.shape())?.as_slice();
     let term = move |i: usize, x: &[T], grad: Option<(&mut [T], T)>| {

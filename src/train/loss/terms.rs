@@ -9,6 +9,12 @@ use crate::{Element, Error, Result, Tensor};
 /// Below this many predictions, entering the thread pool costs more than it saves.
 const PARALLEL: usize = 1 << 14;
 
+/// A function `term(i, predictions, grad)` that returns term `i`, and given `(derivatives, scale)` sets the derivatives to
+/// `scale` times those of the term.
+pub(super) trait Term<T>: Fn(usize, &[T], Option<(&mut [T], T)>) -> T + Sync {}
+
+impl<T, F: Fn(usize, &[T], Option<(&mut [T], T)>) -> T + Sync> Term<T> for F {}
+
 /// A loss that is made of terms: term `i` depends on the predictions `i * width .. (i + 1) * width`.
 pub(super) struct Terms<'a, T: Element, F> {
     /// The loss' name, for messages.
@@ -19,26 +25,21 @@ pub(super) struct Terms<'a, T: Element, F> {
     pub(super) shape: &'a [usize],
     /// What a mean divides by.
     pub(super) weight: f64,
-    /// `term(i, predictions, grad)` returns term `i`, and given `(derivatives, scale)` sets the derivatives to
-    /// `scale` times those of the term.
     pub(super) term: F,
 }
 
-impl<T, F> Terms<'_, T, F>
-where
-    T: Element,
-    F: Fn(usize, &[T], Option<(&mut [T], T)>) -> T + Sync,
-{
+impl<T: Element, F: Term<T>> Terms<'_, T, F> {
     /// The reduced loss.
     pub(super) fn forward(&self, reduction: Reduction) -> Result<Tensor<T>> {
         let mut losses = self.losses()?;
-        let term = |(i, (loss, x)): (usize, (&mut T, &[T]))| *loss = (self.term)(i, x, None);
         let predictions = self.predictions.as_slice();
+        let term = |i: usize, loss: &mut T, x: &[T]| *loss = (self.term)(i, x, None);
         if predictions.len() < PARALLEL {
-            losses.iter_mut().zip(predictions.chunks(self.width)).enumerate().for_each(term);
+            let terms = losses.iter_mut().zip(predictions.chunks(self.width));
+            terms.enumerate().for_each(|(i, (loss, x))| term(i, loss, x));
         } else {
-            let chunks = predictions.par_chunks(self.width);
-            losses.par_iter_mut().zip(chunks).enumerate().with_min_len(self.grain()).for_each(term);
+            let terms = losses.par_iter_mut().zip(predictions.par_chunks(self.width));
+            terms.enumerate().with_min_len(self.grain()).for_each(|(i, (loss, x))| term(i, loss, x));
         }
         self.reduce(reduction, losses)
     }
@@ -52,17 +53,18 @@ where
         let scale = self.scale(reduction, grad)?;
         let mut losses = self.losses()?;
         let mut grads = filled(self.name, self.predictions.shape(), T::zero())?;
-        let term = |(i, ((loss, x), grad)): (usize, ((&mut T, &[T]), &mut [T]))| {
+        let (predictions, width) = (self.predictions.as_slice(), self.width);
+        let term = |i: usize, loss: &mut T, x: &[T], grad: &mut [T]| {
             *loss = (self.term)(i, x, Some((grad, scale(i))));
         };
-        let (predictions, width) = (self.predictions.as_slice(), self.width);
         if predictions.len() < PARALLEL {
             let terms = losses.iter_mut().zip(predictions.chunks(width)).zip(grads.chunks_mut(width));
-            terms.enumerate().for_each(term);
+            terms.enumerate().for_each(|(i, ((loss, x), grad))| term(i, loss, x, grad));
         } else {
             let terms =
                 losses.par_iter_mut().zip(predictions.par_chunks(width)).zip(grads.par_chunks_mut(width));
-            terms.enumerate().with_min_len(self.grain()).for_each(term);
+            let terms = terms.enumerate().with_min_len(self.grain());
+            terms.for_each(|(i, ((loss, x), grad))| term(i, loss, x, grad));
         }
         Ok((self.reduce(reduction, losses)?, Tensor::from_vec(self.predictions.shape(), grads)?))
     }

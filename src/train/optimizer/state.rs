@@ -10,7 +10,7 @@ use crate::{Element, Error, Name, Param, Result};
 /// The step count, and up to `N` numbers for each element of each parameter.
 #[derive(Clone)]
 pub(super) struct State<T: Element, const N: usize> {
-    steps: u64,
+    steps: usize,
     params: HashMap<Name, Memory<T, N>>,
 }
 

@@ -1,0 +1,269 @@
+//! The training loop.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use super::data::{Data, batches};
+use super::metric::WeightedMean;
+use super::trainer::Validation;
+use super::{EpochLog, Evaluation, History, Status, Targets, Trainer};
+use crate::{Element, Error, ErrorKind, Layer, Name, Param, Result, Tape, Tensor};
+
+impl<T: Element> Trainer<'_, T> {
+    /// Trains `model` on samples `x` (along the first axis) and their targets.
+    ///
+    /// In every epoch, every batch goes forward in training mode; the loss' gradient goes back; the gradients are clipped;
+    /// the optimizer steps. Then the validation data are evaluated, and callbacks run. A model without weights is built first.
+    ///
+    /// # Errors
+    /// If there are no samples, the targets do not fit, an option makes no sense, or a layer, loss, metric or callback
+    /// fails. [`ErrorKind::Value`] if the loss or a gradient is not finite: the training has diverged. The model then has
+    /// the weights of the last step that went well, and can be used.
+    ///
+    /// ```
+    /// use striate::{Dense, Tensor, train::{Accuracy, Sgd, SoftmaxCrossEntropy, Trainer}};
+    /// let x = Tensor::from(ndarray::array![[0.0_f32, 1.0], [1.0, 0.0], [0.2, 0.8], [0.7, 0.3]]);
+    /// let labels = [1, 0, 1, 0];
+    ///
+    /// let mut model = Dense::new(2);
+    /// let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Sgd::new(0.5))
+    ///     .epochs(50)
+    ///     .batch_size(2)
+    ///     .metric(Accuracy::new());
+    /// let history = trainer.fit(&mut model, &x, labels)?;
+    /// assert!(history.get("loss")[49] < history.get("loss")[0]);
+    /// assert_eq!(trainer.evaluate(&model, &x, labels)?.get("accuracy"), Some(1.0));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn fit(
+        &mut self,
+        model: &mut dyn Layer<T>,
+        x: &Tensor<T>,
+        targets: impl Into<Targets<T>>,
+    ) -> Result<History> {
+        let data = Data::new("fit", x.clone(), targets.into())?;
+        let (training, validation) = match &self.validation {
+            Validation::None => (data, None),
+            Validation::Split(share) => data.split(*share).map(|(training, rest)| (training, Some(rest)))?,
+            Validation::Data(x, targets) => {
+                (data, Some(Data::new("fit: validation data", x.clone(), targets.clone())?))
+            }
+        };
+        if model.params().is_empty() {
+            model.build(x.shape(), &mut self.rng.fork())?;
+        }
+        clear_grads(&mut model.params_mut());
+        let mut outcome = self.run(model, &training, validation.as_ref());
+        clear_grads(&mut model.params_mut());
+        self.progress.iter_mut().for_each(|progress| progress.on_train_end());
+        for callback in &mut self.callbacks {
+            let ended = callback.on_train_end(model);
+            outcome = outcome.and_then(|history| ended.map(|()| history));
+        }
+        outcome
+    }
+
+    fn run(
+        &mut self,
+        model: &mut dyn Layer<T>,
+        training: &Data<T>,
+        validation: Option<&Data<T>>,
+    ) -> Result<History> {
+        for callback in &mut self.callbacks {
+            callback.on_train_start(model)?;
+        }
+        let mut history = History::default();
+        for epoch in 1..=self.epochs {
+            let mut log = self.epoch(model, training, epoch)?;
+            log.validation = validation.map(|data| self.evaluate_data(model, data)).transpose()?;
+            let mut flow = ControlFlow::Continue(());
+            for callback in &mut self.callbacks {
+                if callback.on_epoch_end(model, &log)?.is_break() {
+                    flow = ControlFlow::Break(());
+                }
+            }
+            self.progress.iter_mut().for_each(|progress| progress.on_epoch_end(&log));
+            history.epochs.push(log);
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(history)
+    }
+
+    fn epoch(&mut self, model: &mut dyn Layer<T>, data: &Data<T>, epoch: usize) -> Result<EpochLog> {
+        let ranges = batches("fit", data.len(), self.batch_size)?;
+        let steps = ranges.len();
+        let order = self.order(data.len())?;
+        let (epochs, start) = (self.epochs, Instant::now());
+        self.progress.iter_mut().for_each(|progress| progress.on_epoch_start(epoch, epochs, steps));
+        self.metrics.iter_mut().for_each(|metric| metric.reset());
+        let (mut mean, mut learning_rate) = (WeightedMean::default(), 0.0);
+        for (index, range) in ranges.enumerate() {
+            let (step, samples) = (index + 1, range.end);
+            let mut batch = match &order {
+                Some(order) => data.gather(&order[range])?,
+                None => data.rows(range)?,
+            };
+            if let Some(augment) = &mut self.augment {
+                augment(&mut batch.x, &mut self.rng);
+            }
+            learning_rate = self.optimizer.learning_rate()?;
+            let (loss, weight) = self.step(model, batch, &format!("epoch {epoch}, step {step}"))?;
+            mean.add(loss, weight);
+            if !self.progress.is_empty() {
+                let (metrics, loss, seconds) = (self.results(), mean.value(), start.elapsed().as_secs_f64());
+                let metrics = &metrics[..];
+                let status =
+                    Status { epoch, epochs, step, steps, loss, metrics, learning_rate, samples, seconds };
+                self.progress.iter_mut().for_each(|progress| progress.on_batch(&status));
+            }
+        }
+        Ok(EpochLog {
+            epoch,
+            loss: mean.value(),
+            metrics: self.results(),
+            validation: None,
+            learning_rate,
+            samples: data.len(),
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// The order of an epoch; `None` for that in which the samples lie.
+    fn order(&mut self, samples: usize) -> Result<Option<Vec<usize>>> {
+        if !self.shuffle {
+            return Ok(None);
+        }
+        let mut order = Vec::new();
+        crate::tensor::reserve(&mut order, "fit", &[samples])?;
+        order.extend(0..samples);
+        self.rng.shuffle(&mut order);
+        Ok(Some(order))
+    }
+
+    /// One step of the optimizer. Returns the loss before it and how much that counts; `place` says where the run is.
+    fn step(&mut self, model: &mut dyn Layer<T>, batch: Data<T>, place: &str) -> Result<(f64, f64)> {
+        let mut tape = Tape::new();
+        let predictions = model.forward_train(batch.x, &mut tape)?;
+        let (value, grad) = self.loss.value_and_grad(&predictions, &batch.targets)?;
+        let value = single(&value)?;
+        if !value.is_finite() {
+            return Err(Error::value(
+                "fit",
+                "a finite loss",
+                format_args!("{value} in {place}: training diverged"),
+            ));
+        }
+        let weight = self.loss.weight(&predictions, &batch.targets)?;
+        for metric in &mut self.metrics {
+            metric.update(&predictions, &batch.targets)?;
+        }
+        drop(predictions);
+        model.backward_params(grad, &mut tape)?;
+        if !tape.is_empty() {
+            let got = format!("{} bytes that {} left", tape.bytes(), model.kind());
+            return Err(Error::new(ErrorKind::Tape, "fit", "an empty tape after the backward pass", got));
+        }
+        let mut params = model.params_mut();
+        if let Some((name, _)) = params.iter().find(|(_, param)| !is_finite(param)) {
+            let got = format!("another one in {place}: training diverged");
+            return Err(Error::value("fit", format_args!("a finite gradient of {name}"), got));
+        }
+        if let Some(clip) = self.clip {
+            clip.apply(&mut params)?;
+        }
+        self.optimizer.step(&mut params)?;
+        clear_grads(&mut params);
+        Ok((value, weight))
+    }
+
+    /// The metrics' names and values.
+    pub(super) fn results(&self) -> Vec<(String, f64)> {
+        self.metrics.iter().map(|metric| (metric.name().to_string(), metric.value())).collect()
+    }
+
+    /// The loss and metrics of `model` on samples `x` and their targets, at inference, batch by batch.
+    ///
+    /// The loss is that of all samples together, whatever the batch size; a loss that is reduced to a sum is averaged
+    /// over the batches, weighted by their samples, as in Keras.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit), except that a loss which is not finite is a result like any other.
+    pub fn evaluate(
+        &mut self,
+        model: &dyn Layer<T>,
+        x: &Tensor<T>,
+        targets: impl Into<Targets<T>>,
+    ) -> Result<Evaluation> {
+        self.evaluate_data(model, &Data::new("evaluate", x.clone(), targets.into())?)
+    }
+
+    fn evaluate_data(&mut self, model: &dyn Layer<T>, data: &Data<T>) -> Result<Evaluation> {
+        self.metrics.iter_mut().for_each(|metric| metric.reset());
+        let mut mean = WeightedMean::default();
+        for range in batches("evaluate", data.len(), self.batch_size)? {
+            let batch = data.rows(range)?;
+            let predictions = model.forward(&batch.x)?;
+            let loss = single(&self.loss.forward(&predictions, &batch.targets)?)?;
+            mean.add(loss, self.loss.weight(&predictions, &batch.targets)?);
+            for metric in &mut self.metrics {
+                metric.update(&predictions, &batch.targets)?;
+            }
+        }
+        Ok(Evaluation { loss: mean.value(), metrics: self.results() })
+    }
+}
+
+/// The outputs of `model` for samples `x` (along the first axis), at inference, batch by batch: as
+/// [`forward`](Layer::forward), in bounded memory.
+///
+/// # Errors
+/// If `x` has no axis, `batch_size` is 0, or the model fails.
+///
+/// ```
+/// use striate::{Dense, Layer, Rng, Tensor, train::predict};
+/// let mut model = Dense::new(3);
+/// model.build(&[1, 2], &mut Rng::seed(1))?;
+/// let y = predict(&model, &Tensor::<f32>::zeros(&[100, 2])?, 32)?;
+/// assert_eq!(y.shape(), [100, 3]);
+/// # Ok::<(), striate::Error>(())
+/// ```
+pub fn predict<T: Element>(model: &dyn Layer<T>, x: &Tensor<T>, batch_size: usize) -> Result<Tensor<T>> {
+    let Some(&samples) = x.shape().first() else {
+        return Err(Error::shape("predict", "an axis of samples", x.shape()));
+    };
+    let shape = model.output_shape(x.shape())?;
+    let mut outputs = Vec::new();
+    crate::tensor::reserve(&mut outputs, "predict", &shape)?;
+    for range in batches("predict", samples, batch_size)? {
+        outputs.extend_from_slice(model.forward(&x.rows(range)?)?.as_slice());
+    }
+    Tensor::from_vec(&shape, outputs)
+}
+
+/// The one number that a loss must be reduced to.
+fn single<T: Element>(value: &Tensor<T>) -> Result<f64> {
+    match value.as_slice() {
+        [value] => Ok(value.to_double()),
+        _ => Err(Error::shape("fit", "a loss that is reduced to one number", value.shape())),
+    }
+}
+
+/// Whether the gradient of a parameter that is trained has neither infinities nor not-a-numbers.
+fn is_finite<T: Element>(param: &Param<T>) -> bool {
+    const PIECE: usize = 1 << 14;
+    // Without a branch for each element, so that the compiler can use vectors.
+    let finite = |piece: &[T]| piece.iter().fold(true, |finite, g| finite & g.is_finite());
+    match param.grad().filter(|_| param.is_trainable()).map(Tensor::as_slice) {
+        None => true,
+        Some(grad) if grad.len() <= PIECE => finite(grad),
+        Some(grad) => grad.par_chunks(PIECE).all(finite),
+    }
+}
+
+fn clear_grads<T: Element>(params: &mut [(Name, &mut Param<T>)]) {
+    params.iter_mut().for_each(|(_, param)| param.clear_grad());
+}
