@@ -1,101 +1,13 @@
 //! What a model costs, layer by layer: [`Summary`], the table that `model.summary(...)` prints.
 
-use std::fmt;
+mod cost;
+mod table;
+
+pub use cost::{Cost, Reach};
 
 use crate::layer::Layer;
 use crate::tensor::len_of;
 use crate::{Element, Error, Result};
-
-/// What one layer costs for one input shape.
-///
-/// ```
-/// use striate::{Conv2D, Layer};
-/// let conv: Conv2D = Conv2D::new(200, 5);
-/// assert_eq!(conv.cost(&[1, 104, 154, 3])?.params, 15_200);
-/// # Ok::<(), striate::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// Weights that training changes.
-    pub params: usize,
-    /// Weights that it does not.
-    pub frozen_params: usize,
-    /// Multiplications of the forward pass with weights, those with padding included.
-    pub multiplications: u64,
-    /// Bytes that the layer saves on the tape in training.
-    pub saved_bytes: usize,
-    /// Which part of the input one position of the output sees.
-    pub reach: Reach,
-}
-
-impl Cost {
-    /// The cost of this layer and of `next`, which works on its output.
-    pub(crate) fn then(self, next: Cost) -> Cost {
-        Cost {
-            params: self.params.saturating_add(next.params),
-            frozen_params: self.frozen_params.saturating_add(next.frozen_params),
-            multiplications: self.multiplications.saturating_add(next.multiplications),
-            saved_bytes: self.saved_bytes.saturating_add(next.saved_bytes),
-            reach: self.reach.then(next.reach),
-        }
-    }
-}
-
-/// Which part of its input one position of a layer's output sees: its receptive field.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
-    /// The same position only: activations, dropout.
-    #[default]
-    Pointwise,
-    /// A window: convolution and pooling.
-    Window {
-        /// `[height, width]` from the window's first tap to its last.
-        extent: [usize; 2],
-        /// `[height, width]` that the window moves by.
-        strides: [usize; 2],
-    },
-    /// Everything: dense layers, global pooling.
-    Everything,
-}
-
-impl Reach {
-    /// The reach of two layers in a row, this one first: along each axis, windows of extents `a` and `b` with strides
-    /// `s` and `t` make one of extent `a + (b - 1) * s` with stride `s * t`. Sizes saturate.
-    ///
-    /// ```
-    /// use striate::Reach;
-    /// let conv = Reach::Window { extent: [3, 3], strides: [1, 1] };
-    /// let pool = Reach::Window { extent: [2, 2], strides: [2, 2] };
-    /// assert_eq!(conv.then(pool).then(conv), Reach::Window { extent: [8, 8], strides: [2, 2] });
-    /// assert_eq!(conv.then(Reach::Everything).then(Reach::Pointwise), Reach::Everything);
-    /// ```
-    #[must_use]
-    pub fn then(self, next: Reach) -> Reach {
-        match (self, next) {
-            (Reach::Everything, _) | (_, Reach::Everything) => Reach::Everything,
-            (Reach::Pointwise, other) | (other, Reach::Pointwise) => other,
-            (Reach::Window { extent: a, strides: s }, Reach::Window { extent: b, strides: t }) => {
-                Reach::Window {
-                    extent: [0, 1].map(|axis| {
-                        a[axis].saturating_add(b[axis].saturating_sub(1).saturating_mul(s[axis]))
-                    }),
-                    strides: [0, 1].map(|axis| s[axis].saturating_mul(t[axis])),
-                }
-            }
-        }
-    }
-}
-
-impl fmt::Display for Reach {
-    /// Height and width, such as `5x5`, or `all`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reach::Pointwise => f.write_str("1x1"),
-            Reach::Window { extent: [height, width], .. } => write!(f, "{height}x{width}"),
-            Reach::Everything => f.write_str("all"),
-        }
-    }
-}
 
 /// One line of a [`Summary`]: a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,12 +115,27 @@ impl Summary {
     }
 
     /// Appends a row; layers do so in [`Layer::summarize`](crate::Layer::summarize).
+    ///
+    /// ```
+    /// use striate::{Cost, Row, Summary};
+    /// let mut summary = Summary::default();
+    /// summary.push(Row::new::<f32>("0", "Blur", &[1, 8, 8, 3], &[1, 8, 8, 3], Cost::default())?);
+    /// assert_eq!(summary.rows().len(), 1);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn push(&mut self, row: Row) {
         self.rows.push(row);
     }
 
     /// The batch size that [`training_bytes`](Self::training_bytes) and the last line of the table are for. Default:
     /// that of the input.
+    ///
+    /// ```
+    /// use striate::{Dense, Summary};
+    /// let summary = Summary::of(&Dense::<f32>::new(10), &[1, 784])?.batch(64);
+    /// assert_eq!(summary.training_bytes(), 64 * 10 * 4);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn batch(mut self, batch: usize) -> Self {
         self.training_batch = Some(batch);
@@ -216,6 +143,13 @@ impl Summary {
     }
 
     /// The rows, in the order of computation.
+    ///
+    /// ```
+    /// use striate::{Dense, Summary};
+    /// let summary = Summary::of(&Dense::<f32>::new(10), &[1, 784])?;
+    /// assert_eq!((summary.rows()[0].kind, &summary.rows()[0].output_shape[..]), ("Dense", &[1, 10][..]));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
@@ -239,43 +173,101 @@ impl Summary {
     }
 
     /// The number of weights that training changes.
+    ///
+    /// ```
+    /// use striate::{Dense, Summary};
+    /// let summary = Summary::of(&Dense::<f32>::new(10), &[1, 784])?;
+    /// assert_eq!(summary.params(), 784 * 10 + 10);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn params(&self) -> u64 {
         self.total(|row| row.cost.params)
     }
 
     /// The number of weights that training does not change.
+    ///
+    /// ```
+    /// use striate::{Dense, Layer, Rng, Summary};
+    /// let mut dense = Dense::<f32>::new(10);
+    /// dense.build(&[1, 784], &mut Rng::seed(1))?;
+    /// dense.params_mut()[0].1.set_trainable(false);
+    /// assert_eq!(Summary::of(&dense, &[1, 784])?.frozen_params(), 7840);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn frozen_params(&self) -> u64 {
         self.total(|row| row.cost.frozen_params)
     }
 
     /// Bytes of all weights.
+    ///
+    /// ```
+    /// use striate::{Dense, Summary};
+    /// let summary = Summary::of(&Dense::<f64>::new(10), &[1, 784])?;
+    /// assert_eq!(summary.param_bytes(), 7850 * 8);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn param_bytes(&self) -> u64 {
         self.total(|row| row.param_bytes)
     }
 
     /// Multiplications of one forward pass.
+    ///
+    /// ```
+    /// use striate::{Dense, Summary};
+    /// let summary = Summary::of(&Dense::<f32>::new(10), &[32, 784])?;
+    /// assert_eq!(summary.multiplications(), 32 * 784 * 10);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn multiplications(&self) -> u64 {
         self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.cost.multiplications))
     }
 
     /// Bytes of the outputs of all layers.
+    ///
+    /// ```
+    /// use striate::{Dense, Summary};
+    /// let summary = Summary::of(&Dense::<f32>::new(10), &[1, 784])?;
+    /// assert_eq!(summary.output_bytes(), 10 * 4);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn output_bytes(&self) -> u64 {
         self.total(|row| row.output_bytes)
     }
 
     /// Bytes that all layers save on the tape; what two layers share counts twice, as in
     /// [`Tape::bytes`](crate::Tape::bytes).
+    ///
+    /// ```
+    /// use striate::{Dense, Summary};
+    /// let summary = Summary::of(&Dense::<f32>::new(10), &[1, 784])?;
+    /// assert_eq!(summary.saved_bytes(), 784 * 4);           // the gradient of the kernel needs the input
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn saved_bytes(&self) -> u64 {
         self.total(|row| row.cost.saved_bytes)
     }
 
     /// Bytes of the feature maps that live at once at inference: the most that a layer's input and output take.
+    ///
+    /// ```
+    /// use striate::{Dense, Sequential, sequential};
+    /// let model: Sequential = sequential![Dense::new(100), Dense::new(10)];
+    /// assert_eq!(model.summary(&[1, 784])?.inference_bytes(), (784 + 100) * 4);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn inference_bytes(&self) -> u64 {
         let both = |row: &Row| (row.input_bytes as u64).saturating_add(row.output_bytes as u64);
         self.rows.iter().map(both).max().unwrap_or(0)
     }
 
     /// Bytes of the feature maps that live at once in training, those of all layers, for a [`batch`](Self::batch).
+    ///
+    /// ```
+    /// use striate::{Dense, Sequential, sequential};
+    /// let model: Sequential = sequential![Dense::new(100), Dense::new(10)];
+    /// assert_eq!(model.summary(&[1, 784])?.batch(32).training_bytes(), 32 * (100 + 10) * 4);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn training_bytes(&self) -> u64 {
         let bytes = u128::from(self.output_bytes()) * self.batch_sizes()[1] as u128;
         u64::try_from(bytes / self.batch_sizes()[0].max(1) as u128).unwrap_or(u64::MAX)
@@ -292,147 +284,13 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
-    /// The table, one line a layer, with totals below.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fields = self.receptive_fields();
-        let mut lines = vec![HEADER.map(str::to_string)];
-        lines.extend(self.rows.iter().zip(&fields).map(|(row, field)| {
-            [
-                row.name.clone(),
-                row.kind.to_string(),
-                format!("{:?}", row.output_shape),
-                thousands(row.cost.params.saturating_add(row.cost.frozen_params) as u64),
-                thousands(row.cost.multiplications),
-                bytes(row.output_bytes as u64, ""),
-                field.to_string(),
-            ]
-        }));
-        lines.push([
-            "total".to_string(),
-            String::new(),
-            String::new(),
-            thousands(self.params().saturating_add(self.frozen_params())),
-            thousands(self.multiplications()),
-            bytes(self.output_bytes(), ""),
-            fields.last().copied().unwrap_or_default().to_string(),
-        ]);
-        write_columns(f, &lines)?;
-
-        let [input, training] = self.batch_sizes();
-        let (params, frozen) = (thousands(self.params()), thousands(self.frozen_params()));
-        let weights = bytes(self.param_bytes(), " bytes");
-        writeln!(f, "\nparameters: {params} trainable, {frozen} frozen, {weights}")?;
-        let maps = bytes(self.inference_bytes(), " bytes");
-        writeln!(f, "inference, batch of {input}: {maps}, two consecutive layers' feature maps at a time")?;
-        let maps = bytes(self.training_bytes(), " bytes");
-        writeln!(f, "training, batch of {training}: {maps}, the feature maps of all layers")
-    }
-}
-
-const HEADER: [&str; 7] =
-    ["layer", "kind", "output shape", "parameters", "multiplications", "output bytes", "receptive field"];
-/// Columns of words, which start flush; numbers end flush.
-const WORDS: usize = 3;
-
-fn write_columns<const N: usize>(f: &mut fmt::Formatter<'_>, lines: &[[String; N]]) -> fmt::Result {
-    let mut widths = [0; N];
-    for line in lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    for line in lines {
-        for (column, (cell, &width)) in line.iter().zip(&widths).enumerate() {
-            let gap = if column == 0 { "" } else { "  " };
-            match column < WORDS {
-                true => write!(f, "{gap}{cell:<width$}")?,
-                false => write!(f, "{gap}{cell:>width$}")?,
-            }
-        }
-        writeln!(f)?;
-    }
-    Ok(())
-}
-
-/// The number with a comma after every three digits.
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// The exact number with `unit`, and from 1000 on rounded to three digits: `60,800 bytes (60.8 kB)`.
-fn bytes(n: u64, unit: &str) -> String {
-    let exact = thousands(n);
-    if n < 1000 {
-        return format!("{exact}{unit}");
-    }
-    let mut rounded = n as f64;
-    for prefix in ["k", "M", "G", "T", "P", "E"] {
-        rounded /= 1000.0;
-        let decimals = if rounded < 9.995 {
-            100.0
-        } else if rounded < 99.95 {
-            10.0
-        } else {
-            1.0
-        };
-        let shown = (rounded * decimals).round() / decimals;
-        if shown < 1000.0 || prefix == "E" {
-            return format!("{exact}{unit} ({shown} {prefix}B)");
-        }
-    }
-    exact
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorKind, Window2d};
-
-    fn window(extent: usize, stride: usize) -> Reach {
-        Reach::Window { extent: [extent, extent], strides: [stride, stride] }
-    }
+    use crate::{Conv2D, ErrorKind, Padding, Sequential, sequential};
 
     fn row(name: &str, output: &[usize], cost: Cost) -> Row {
         Row::new::<f32>(name, "Layer", &[2, 10], output, cost).unwrap()
-    }
-
-    #[test]
-    fn receptive_fields_compose_as_in_vgg() {
-        let (conv, pool) = (window(3, 1), window(2, 2));
-        let vgg = [conv, conv, pool, conv, conv, pool, conv, conv, conv, pool];
-        let mut fields = Vec::new();
-        vgg.iter().fold(Reach::Pointwise, |field, &next| {
-            fields.push(field.then(next));
-            field.then(next)
-        });
-        let sizes = [3, 5, 6, 10, 14, 16, 24, 32, 40, 44]; // Araujo et al., 2019, and by hand
-        for (field, size) in fields.iter().zip(sizes) {
-            assert!(
-                matches!(field, Reach::Window { extent, .. } if *extent == [size; 2]),
-                "{field}, not {size}"
-            );
-        }
-        assert_eq!(fields[9], window(44, 8));
-    }
-
-    #[test]
-    fn reach_treats_axes_alone_and_saturates() {
-        let flat = Reach::Window { extent: [1, 5], strides: [1, 3] };
-        let tall = Reach::Window { extent: [4, 2], strides: [2, 1] };
-        assert_eq!(flat.then(tall), Reach::Window { extent: [4, 8], strides: [2, 3] });
-        let huge = window(usize::MAX, usize::MAX);
-        assert_eq!(huge.then(huge), huge);
-        assert_eq!(window(0, 0).then(window(0, 0)), window(0, 0));
-        assert_eq!((flat.to_string(), Reach::Everything.to_string()), ("1x5".to_string(), "all".to_string()));
     }
 
     #[test]
@@ -453,44 +311,15 @@ mod tests {
 
     #[test]
     fn a_layer_of_the_textbook() {
-        let geometry =
-            Window2d::new(5).padding(crate::Padding::Same).conv(&[1, 100, 150, 3], &[5, 5, 3, 200]).unwrap();
-        let cost = Cost { multiplications: geometry.multiplications(), ..Cost::default() };
-        let row =
-            Row::new::<f32>("0", "Conv2D", &geometry.input_shape(), &geometry.output_shape(), cost).unwrap();
-        let mut summary = Summary::default();
-        summary.push(row);
-        assert_eq!((summary.multiplications(), summary.output_bytes()), (225_000_000, 12_000_000));
-        assert_eq!(summary.batch(100).training_bytes(), 1_200_000_000);
-    }
-
-    #[test]
-    fn numbers_are_readable() {
-        for (n, want) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000 (1 kB)"),
-            (60_800, "60,800 (60.8 kB)"),
-            (999_499, "999,499 (999 kB)"),
-            (999_500, "999,500 (1 MB)"),
-            (1_234_567, "1,234,567 (1.23 MB)"),
-            (1_200_000_000, "1,200,000,000 (1.2 GB)"),
-            (u64::MAX, "18,446,744,073,709,551,615 (18.4 EB)"),
-        ] {
-            assert_eq!(bytes(n, ""), want);
-        }
-    }
-
-    #[test]
-    fn the_table_lines_up() {
-        let mut summary = Summary::default();
-        summary.push(row("0", &[2, 100], Cost { params: 1234, ..Cost::default() }));
-        summary.push(row("1.0", &[2, 5], Cost { reach: Reach::Everything, ..Cost::default() }));
-        let text = summary.to_string();
-        let table: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
-        assert_eq!(table.len(), 4);
-        assert!(table.iter().all(|line| line.len() == table[0].len()), "{text}");
-        assert!(table[1].contains("1,234") && table[2].ends_with("all"), "{text}");
+        let model: Sequential = sequential![Conv2D::new(200, 5).padding(Padding::Same)];
+        let summary = model.summary(&[1, 100, 150, 3]).unwrap();
+        assert_eq!((summary.params(), summary.multiplications()), (15_200, 225_000_000));
+        assert_eq!(summary.rows()[0].output_bytes, 12_000_000);
+        assert_eq!(summary.inference_bytes(), 12_000_000 + 180_000);
+        assert_eq!(summary.clone().batch(100).training_bytes(), 1_200_000_000);
+        let hundred = model.summary(&[100, 100, 150, 3]).unwrap();
+        assert_eq!(hundred.training_bytes(), 1_200_000_000);
+        assert_eq!(hundred.batch(1).training_bytes(), 12_000_000);
     }
 
     #[test]

@@ -63,6 +63,14 @@ impl<T: Element> Dense<T> {
     }
 
     /// What the outputs pass through at the end. Default [`Activation::Linear`].
+    ///
+    /// ```
+    /// use striate::{Activation, Dense, Initializer, Layer, Rng, Tensor};
+    /// let mut dense = Dense::new(1).activation(Activation::Relu).kernel_initializer(Initializer::Constant(-1.0));
+    /// dense.build(&[1, 1], &mut Rng::seed(1))?;
+    /// assert_eq!(dense.forward(&Tensor::<f32>::full(&[1, 1], 2.0)?)?.as_slice(), [0.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn activation(mut self, activation: Activation) -> Self {
         self.activation = activation;
@@ -83,6 +91,14 @@ impl<T: Element> Dense<T> {
     }
 
     /// The first values of the kernel. Default [`Initializer::GlorotUniform`].
+    ///
+    /// ```
+    /// use striate::{Dense, Initializer, Layer, Rng};
+    /// let mut dense: Dense = Dense::new(2).kernel_initializer(Initializer::Ones);
+    /// dense.build(&[1, 3], &mut Rng::seed(1))?;
+    /// assert_eq!(dense.params()[0].1.value().as_slice(), [1.0; 6]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
         self.kernel_initializer = initializer;
@@ -90,6 +106,14 @@ impl<T: Element> Dense<T> {
     }
 
     /// The first values of the bias. Default [`Initializer::Zeros`].
+    ///
+    /// ```
+    /// use striate::{Dense, Initializer, Layer, Rng};
+    /// let mut dense: Dense = Dense::new(2).bias_initializer(Initializer::Constant(0.1));
+    /// dense.build(&[1, 3], &mut Rng::seed(1))?;
+    /// assert_eq!(dense.params()[1].1.value().as_slice(), [0.1; 2]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
         self.bias_initializer = initializer;

@@ -72,11 +72,19 @@ impl<T: Element> Sequential<T> {
     }
 
     /// The number of layers.
+    ///
+    /// ```
+    /// assert_eq!(striate::Sequential::<f32>::new().len(), 0);
+    /// ```
     pub fn len(&self) -> usize {
         self.layers.len()
     }
 
     /// Whether there are no layers.
+    ///
+    /// ```
+    /// assert!(!striate::Sequential::<f32>::new().with(striate::Flatten::new()).is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.layers.is_empty()
     }

@@ -97,7 +97,7 @@ pub fn dense_backward_kernel<T: Element>(x: ArrayView2<'_, T>, grad: ArrayView2<
 /// its output.
 ///
 /// # Errors
-/// None today.
+/// None yet; a `Result` as from the other gradients.
 ///
 /// ```
 /// use ndarray::array;

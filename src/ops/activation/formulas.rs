@@ -42,7 +42,7 @@ impl Activation {
             Activation::Gelu => each(values, |x| times(normal_distribution(x), x)),
             Activation::GeluTanh => each(values, |x| times(sigmoid(gelu_exponent(x)), x)),
             Activation::Silu => each(values, |x| times(sigmoid(x), x)),
-            Activation::Mish => each(values, |x| times(softplus(x).tanh(), x)),
+            Activation::Mish => each(values, |x| times(mish_gate(x), x)),
             Activation::Sigmoid => each(values, sigmoid),
             Activation::LogSigmoid => each(values, |x| -softplus(-x)),
             Activation::HardSigmoid => each(values, |x| clip(x + three, zero, six) / six),
@@ -100,7 +100,7 @@ impl Activation {
                 g * (s + times(s * (one - s), x))
             }),
             Activation::Mish => each_with(grad, saved, |g, x| {
-                let t = softplus(x).tanh();
+                let t = mish_gate(x);
                 g * (t + times((one - t * t) * sigmoid(x), x))
             }),
             Activation::Sigmoid => each_with(grad, saved, |g, y| g * y * (one - y)),
@@ -155,6 +155,18 @@ fn sigmoid<T: Element>(x: T) -> T {
 /// `ln(1 + exp(x))`.
 fn softplus<T: Element>(x: T) -> T {
     x.max(T::zero()) + (-x.abs()).exp().ln_1p()
+}
+
+/// `tanh(ln(1 + exp(x)))`, with the logarithm resolved: `n / (n + 2)` for `n = exp(x) * (exp(x) + 2)`.
+fn mish_gate<T: Element>(x: T) -> T {
+    let (one, two) = (T::one(), T::of(2.0));
+    let e = (-x.abs()).exp();
+    if x > T::zero() {
+        // Both sides of the fraction divided by exp(2 * x), which may overflow.
+        (one + two * e) / (one + two * e + two * e * e)
+    } else {
+        e * (e + two) / (e * (e + two) + two)
+    }
 }
 
 fn normal_distribution<T: Element>(x: T) -> T {
