@@ -449,10 +449,8 @@ impl Axis {
             .filter(|&sum| sum.checked_add(stride).is_some_and(|reach| reach <= isize::MAX as usize))
             .ok_or_else(overflow)?;
         let slack = padded.checked_sub(extent).ok_or(Fault::Window { extent, padded })?;
-        let mut output = slack / stride + 1;
-        if ceil_mode && slack % stride != 0 && output * stride < input + pad_before {
-            output += 1;
-        }
+        let last = if ceil_mode { slack.div_ceil(stride) } else { slack / stride };
+        let output = if ceil_mode && last * stride >= input + pad_before { last } else { last + 1 };
         Ok(Axis { input, kernel, stride, dilation, pad_before, pad_after, output })
     }
 
@@ -500,14 +498,15 @@ impl Axis {
 
     /// The first tap of window `o` at `low` or beyond, and the first at `high` or beyond, in padded positions.
     fn taps_between(&self, o: usize, low: usize, high: usize) -> (usize, usize) {
-        let first_at =
-            |bound: usize| bound.saturating_sub(o * self.stride).div_ceil(self.dilation).min(self.kernel);
+        let start = o.saturating_mul(self.stride);
+        let first_at = |bound: usize| bound.saturating_sub(start).div_ceil(self.dilation).min(self.kernel);
         (first_at(low), first_at(high))
     }
 
     /// The input position that `tap` of output `o`'s window sees; `None` in the padding.
     pub fn source(&self, o: usize, tap: usize) -> Option<usize> {
-        let position = (o * self.stride + tap * self.dilation).checked_sub(self.pad_before)?;
+        let padded = o.checked_mul(self.stride)?.checked_add(tap.checked_mul(self.dilation)?)?;
+        let position = padded.checked_sub(self.pad_before)?;
         (position < self.input).then_some(position)
     }
 
@@ -519,7 +518,7 @@ impl Axis {
     /// The windows that see input position `i`, as pairs of output and tap, the earliest tap first.
     pub fn windows_over(&self, i: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
         let Axis { kernel, stride, dilation, pad_before, output, .. } = *self;
-        let at = i + pad_before;
+        let at = i.saturating_add(pad_before);
         let earliest = at.saturating_sub((kernel - 1) * dilation).div_ceil(stride);
         let latest = (at / stride).min(output - 1);
         (earliest..=latest).rev().filter_map(move |o| {
