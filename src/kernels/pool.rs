@@ -107,3 +107,213 @@ fn columns_inside(geometry: &Geometry2d) -> Vec<Range<usize>> {
 fn piece<T>(values: &[T], index: usize, len: usize) -> &[T] {
     &values[index * len..][..len]
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Padding, Window2d};
+
+    /// One output by the definition: every tap, with the index of the input element that it sees, if it sees one.
+    type Seen = Vec<(usize, Option<usize>)>;
+
+    fn windows(geometry: &Geometry2d) -> Vec<Seen> {
+        let ([_, h, w, channels], [_, oh, ow, _]) = (geometry.input_shape(), geometry.output_shape());
+        let (rows, cols) = (geometry.rows, geometry.cols);
+        let window = |index: usize| {
+            let (c, x, y, n) = (
+                index % channels,
+                index / channels % ow,
+                index / channels / ow % oh,
+                index / channels / ow / oh,
+            );
+            let taps = (0..rows.kernel).flat_map(|i| (0..cols.kernel).map(move |j| (i, j)));
+            let seen = |(i, j)| {
+                let (p, q) = (rows.source(y, i)?, cols.source(x, j)?);
+                Some(((n * h + p) * w + q) * channels + c)
+            };
+            taps.enumerate().map(|(tap, place)| (tap, seen(place))).collect()
+        };
+        (0..len(geometry.output_shape())).map(window).collect()
+    }
+
+    fn len(shape: [usize; 4]) -> usize {
+        shape.iter().product()
+    }
+
+    /// The tap and the input index that win a window.
+    fn winner(x: &[f64], window: &Seen) -> (usize, usize) {
+        let inside = || window.iter().filter_map(|&(tap, source)| Some((tap, source?)));
+        let nan = inside().find(|&(_, source)| x[source].is_nan());
+        let largest = inside().map(|(_, source)| x[source]).fold(f64::NEG_INFINITY, f64::max);
+        nan.or_else(|| inside().find(|&(_, source)| x[source] == largest)).unwrap()
+    }
+
+    /// How many positions of output `o`'s window count along an axis, one by one.
+    fn count(divisor: Divisor, axis: crate::Axis, o: usize) -> usize {
+        let (before, after) = axis.padding();
+        let (low, high) = match divisor {
+            Divisor::InsideInput => (before, before + axis.input),
+            _ => (0, before + axis.input + after),
+        };
+        (0..axis.kernel).filter(|tap| (low..high).contains(&(o * axis.stride + tap * axis.dilation))).count()
+    }
+
+    fn divisors(divisor: Divisor, geometry: &Geometry2d) -> Vec<f64> {
+        let [_, oh, ow, channels] = geometry.output_shape();
+        let of = |index: usize| match divisor {
+            Divisor::Fixed(n) => n as f64,
+            _ => {
+                let pixel = index / channels;
+                let rows = count(divisor, geometry.rows, pixel / ow % oh);
+                (rows * count(divisor, geometry.cols, pixel % ow)) as f64
+            }
+        };
+        (0..len(geometry.output_shape())).map(of).collect()
+    }
+
+    /// Negative whole numbers, many of them equal, some NaN: zeros from the padding would win, and sums are exact.
+    fn negatives(len: usize, nan: bool) -> Vec<f64> {
+        let value = |i: usize| if nan && i % 11 == 3 { f64::NAN } else { -1.0 - ((i * 29) % 7) as f64 };
+        (0..len).map(value).collect()
+    }
+
+    fn forward<T: Element, I: TapNumber>(x: &[T], geometry: &Geometry2d) -> (Vec<T>, Vec<I>) {
+        let outputs = len(geometry.output_shape());
+        let (mut out, mut taps) = (vec![T::nan(); outputs], vec![I::of(0); outputs]);
+        max(x, geometry, &mut out, &mut taps);
+        (out, taps)
+    }
+
+    fn averages<T: Element>(x: &[T], divisor: Divisor, geometry: &Geometry2d) -> Vec<T> {
+        let mut out = vec![T::nan(); len(geometry.output_shape())];
+        average(x, geometry, divisor, &mut out);
+        out
+    }
+
+    fn backward<T: Element>(geometry: &Geometry2d, gradient: impl Fn(&mut [T])) -> Vec<T> {
+        let mut out = vec![T::nan(); len(geometry.input_shape())];
+        gradient(&mut out);
+        out
+    }
+
+    fn geometries() -> impl Strategy<Value = Geometry2d> {
+        let pair = |range: Range<usize>| (range.clone(), range);
+        let padding = prop_oneof![
+            Just(Padding::Valid),
+            Just(Padding::Same),
+            (0..4_usize, 0..4_usize, 0..4_usize, 0..4_usize)
+                .prop_map(|(top, bottom, left, right)| Padding::Explicit { top, bottom, left, right }),
+        ];
+        let sizes = (1..4_usize, pair(1..9), 1..24_usize);
+        (sizes, pair(1..6), pair(1..5), pair(1..4), padding, any::<bool>()).prop_filter_map(
+            "a window larger than the input, or in the padding alone",
+            |((n, (h, w), channels), kernel, strides, dilation, padding, ceil_mode)| {
+                let window = Window2d::new(kernel).strides(strides).dilation(dilation).padding(padding);
+                window.ceil_mode(ceil_mode).pool(&[n, h, w, channels]).ok()
+            },
+        )
+    }
+
+    fn check_max(geometry: &Geometry2d, nan: bool) {
+        let x = negatives(len(geometry.input_shape()), nan);
+        let winners: Vec<_> = windows(geometry).iter().map(|window| winner(&x, window)).collect();
+        let (out, taps) = forward::<_, u32>(&x, geometry);
+        assert_eq!(taps, winners.iter().map(|&(tap, _)| tap as u32).collect::<Vec<_>>());
+        for (out, &(_, source)) in zip(&out, &winners) {
+            assert_eq!(out.to_bits(), x[source].to_bits());
+        }
+        let (same, _) = forward::<_, ()>(&x, geometry);
+        assert!(zip(&same, &out).all(|(a, b)| a.to_bits() == b.to_bits()));
+
+        let grad: Vec<f64> = (0..out.len()).map(|i| (i % 9) as f64 - 4.0).collect();
+        let mut expected = vec![0.0; x.len()];
+        zip(&winners, &grad).for_each(|(&(_, source), g)| expected[source] += g);
+        assert_eq!(backward(geometry, |out| max_backward(&grad, &taps, geometry, out)), expected);
+        if geometry.rows.kernel * geometry.cols.kernel <= 256 {
+            let (_, bytes) = forward::<_, u8>(&x, geometry);
+            assert!(zip(&bytes, &taps).all(|(&byte, &tap)| u32::from(byte) == tap));
+            assert_eq!(backward(geometry, |out| max_backward(&grad, &bytes, geometry, out)), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn max_follows_the_definition(geometry in geometries(), nan in any::<bool>()) {
+            check_max(&geometry, nan);
+        }
+
+        #[test]
+        fn averages_follow_the_definition(geometry in geometries()) {
+            let x = negatives(len(geometry.input_shape()), false);
+            let windows = windows(&geometry);
+            let grad = negatives(windows.len(), false);
+            for divisor in [Divisor::InsideInput, Divisor::IncludePadding, Divisor::Fixed(3)] {
+                let divisors = divisors(divisor, &geometry);
+                let sum = |window: &Seen| window.iter().filter_map(|&(_, source)| Some(x[source?])).sum::<f64>();
+                let expected: Vec<f64> = zip(&windows, &divisors).map(|(w, divisor)| sum(w) / divisor).collect();
+                prop_assert_eq!(averages(&x, divisor, &geometry), expected);
+
+                let mut expected = vec![0.0; x.len()];
+                for (window, (g, divisor)) in zip(&windows, zip(&grad, &divisors)) {
+                    window.iter().filter_map(|&(_, source)| source).for_each(|s| expected[s] += g / divisor);
+                }
+                let got = backward(&geometry, |out| average_backward(&grad, &geometry, divisor, out));
+                for (got, expected) in zip(got, expected) {
+                    prop_assert!((got - expected).abs() <= 1e-12 * expected.abs(), "{} {}", got, expected);
+                }
+            }
+        }
+
+        #[test]
+        fn gradients_agree_with_finite_differences(geometry in geometries()) {
+            // Numbers at least 1 apart: steps this small change no winner, so differences are exact but for rounding.
+            const STEP: f64 = 1e-3;
+            let inputs = len(geometry.input_shape());
+            let x: Vec<f64> = (0..inputs).map(|i| ((i * 7919) % 10_007) as f64).collect();
+            let along: Vec<f64> = (0..inputs).map(|i| ((i * 31) % 5) as f64 - 2.0).collect();
+            let moved = |by: f64| zip(&x, &along).map(|(x, d)| x + by * d).collect::<Vec<f64>>();
+            let grad: Vec<f64> = (0..len(geometry.output_shape())).map(|i| (i % 5) as f64 - 1.5).collect();
+            let dot = |a: &[f64], b: &[f64]| zip(a, b).map(|(a, b)| a * b).sum::<f64>();
+            let slope = |f: &dyn Fn(&[f64]) -> Vec<f64>| {
+                let difference = dot(&f(&moved(STEP)), &grad) - dot(&f(&moved(-STEP)), &grad);
+                difference / (2.0 * STEP)
+            };
+            let (_, taps) = forward::<_, u8>(&x, &geometry);
+            let dx = backward(&geometry, |out| max_backward(&grad, &taps, &geometry, out));
+            let largest = slope(&|x| forward::<_, ()>(x, &geometry).0);
+            prop_assert!((dot(&dx, &along) - largest).abs() < 1e-4);
+
+            let divisor = Divisor::InsideInput;
+            let dx = backward(&geometry, |out| average_backward(&grad, &geometry, divisor, out));
+            let mean = slope(&|x| averages(x, divisor, &geometry));
+            prop_assert!((dot(&dx, &along) - mean).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn windows_of_more_than_256_taps_follow_the_definition() {
+        for window in [Window2d::new(18).padding(Padding::all(9)), Window2d::new((20, 19))] {
+            check_max(&window.pool(&[2, 20, 19, 5]).unwrap(), false);
+        }
+    }
+
+    #[test]
+    fn results_do_not_depend_on_the_number_of_threads() {
+        let geometry = Window2d::new(3).strides(2).padding(Padding::Same).pool(&[2, 61, 63, 19]).unwrap();
+        let x: Vec<f32> = (0..len(geometry.input_shape())).map(|i| ((i * 37) % 1009) as f32 / 7.0).collect();
+        let all = || {
+            let (largest, taps) = forward::<_, u8>(&x, &geometry);
+            let means = averages(&x, Divisor::InsideInput, &geometry);
+            let dx = backward(&geometry, |out| max_backward(&means, &taps, &geometry, out));
+            let shares =
+                backward(&geometry, |out| average_backward(&means, &geometry, Divisor::InsideInput, out));
+            [largest, means, dx, shares].map(|v| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
+        };
+        let with =
+            |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);
+        assert!(geometry.multiplications() as usize > 4 * TASK_WORK);
+        assert_eq!(with(1), with(2));
+    }
+}

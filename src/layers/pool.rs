@@ -1,10 +1,10 @@
-//! [`MaxPool2D`] and [`AvgPool2D`].
+//! [`MaxPool2D`], and what it shares with the other pooling layers.
 
 use crate::layer::{Saved, Tape, mismatch};
-use crate::ops::{self, Divisor, PoolIndices, Taps, check_divisor};
+use crate::ops::{self, PoolIndices, Taps};
 use crate::{Cost, Element, Geometry2d, Layer, Padding, Reach, Result, Size2d, Tensor, Window2d};
 
-/// The options that both layers have.
+/// The options of the layers with a `window`.
 macro_rules! window_options {
     ($layer:literal) => {
         /// How far the window moves between two outputs. Default: the pool size, so that windows touch.
@@ -65,7 +65,9 @@ macro_rules! window_options {
     };
 }
 
-const MAX: &str = "MaxPool2D";
+pub(super) use window_options;
+
+const KIND: &str = "MaxPool2D";
 
 /// Two-dimensional max pooling: of each window of each map only the largest value is kept.
 ///
@@ -118,7 +120,7 @@ impl MaxPool2D {
 
 impl<T: Element> Layer<T> for MaxPool2D {
     fn kind(&self) -> &'static str {
-        MAX
+        KIND
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
@@ -133,14 +135,14 @@ impl<T: Element> Layer<T> for MaxPool2D {
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
         let geometry = self.window.pool(x.shape())?;
         let (y, indices) = ops::max_pool2d_with_indices(x.view4()?, &geometry)?;
-        push_indices(tape, MAX, x.shape(), indices);
+        push_indices(tape, KIND, x.shape(), indices);
         Ok(y.into())
     }
 
     fn backward(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        let (input, taps) = pop_indices(tape, MAX)?;
+        let (input, taps) = pop_indices(tape, KIND)?;
         let geometry = self.window.pool(&input)?;
-        let indices = PoolIndices::new(MAX, taps, &geometry)?;
+        let indices = PoolIndices::new(KIND, taps, &geometry)?;
         Ok(ops::max_pool2d_backward(grad.view4()?, &indices, &geometry)?.into())
     }
 
@@ -151,7 +153,7 @@ impl<T: Element> Layer<T> for MaxPool2D {
 }
 
 /// What a layer sees through this window.
-fn reach(window: &Window2d) -> Reach {
+pub(super) fn reach(window: &Window2d) -> Reach {
     Reach::Window { extent: window.extent(), strides: window.stride_sizes() }
 }
 
@@ -187,135 +189,88 @@ pub(super) fn indices_bytes(input: &[usize], geometry: &Geometry2d) -> usize {
     size_of_val(input) + geometry.output_shape().iter().product::<usize>() * Taps::bytes_each(geometry)
 }
 
-const AVG: &str = "AvgPool2D";
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AvgPool2D, ChannelMaxPool, ErrorKind, GlobalAvgPool2D, GlobalMaxPool2D};
 
-/// Two-dimensional average pooling: of each window of each map the average is kept.
-///
-/// ```text
-/// y[n, y, x, c] = sum over i, j of x[n, y*s + i*d - top, x*s + j*d - left, c] / divisor
-/// ```
-///
-/// as [`ops::avg_pool2d`]. The divisor is the number of positions that the window sees of the input, as in Keras'
-/// `AveragePooling2D`, whose defaults and numbers these are, unless [`count_include_pad`](Self::count_include_pad) or
-/// [`divisor_override`](Self::divisor_override) say otherwise, as in PyTorch's `AvgPool2d`.
-///
-/// | | shape |
-/// |---|---|
-/// | input | `[batch, height, width, channels]` |
-/// | output | `[batch, new height, new width, channels]` |
-///
-/// # Errors
-/// The options are checked when the layer meets an input: those of [`MaxPool2D`], and a divisor of zero, are errors.
-///
-/// ```
-/// use ndarray::array;
-/// use striate::{AvgPool2D, Layer, Tensor};
-/// // keras.layers.AveragePooling2D(pool_size=2)
-/// let pool = AvgPool2D::new(2);
-/// let x = Tensor::from(array![[[[1.0], [2.0], [5.0], [6.0]], [[3.0], [4.0], [8.0], [7.0]]]]);
-/// assert_eq!(pool.forward(&x)?, Tensor::from(array![[[[2.5], [6.5]]]]));
-/// # Ok::<(), striate::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct AvgPool2D {
-    window: Window2d,
-    count_include_pad: bool,
-    divisor_override: Option<usize>,
-}
+    const INPUT: [usize; 4] = [2, 20, 18, 6];
 
-impl AvgPool2D {
-    /// Windows of `pool_size` that touch each other, inside the input.
-    ///
-    /// ```
-    /// use striate::{AvgPool2D, Layer, Tensor};
-    /// let y = AvgPool2D::new((2, 3)).forward(&Tensor::<f32>::zeros(&[1, 6, 6, 8])?)?;
-    /// assert_eq!(y.shape(), [1, 3, 2, 8]);
-    /// # Ok::<(), striate::Error>(())
-    /// ```
-    pub fn new(pool_size: impl Into<Size2d>) -> Self {
-        let pool_size = pool_size.into();
-        let window = Window2d::new(pool_size).strides(pool_size);
-        AvgPool2D { window, count_include_pad: false, divisor_override: None }
+    fn layers() -> Vec<Box<dyn Layer<f64>>> {
+        vec![
+            Box::new(MaxPool2D::new(3).strides(2).padding(Padding::Same)),
+            Box::new(MaxPool2D::new(17).strides(1)), // taps that do not fit in a byte
+            Box::new(AvgPool2D::new((2, 3)).padding(Padding::all(1)).count_include_pad(true).ceil_mode(true)),
+            Box::new(AvgPool2D::new(2).divisor_override(3)),
+            Box::new(GlobalMaxPool2D::new()),
+            Box::new(GlobalMaxPool2D::new().keepdims(true)),
+            Box::new(GlobalAvgPool2D::new()),
+            Box::new(GlobalAvgPool2D::new().keepdims(true)),
+            Box::new(ChannelMaxPool::new(3).strides(2)),
+        ]
     }
 
-    window_options!("AvgPool2D");
-
-    /// Whether positions in the padding count as zeros, as PyTorch does by default; positions that only
-    /// [`ceil_mode`](Self::ceil_mode) adds never count. Default `false`, as in Keras.
-    ///
-    /// ```
-    /// use striate::{AvgPool2D, Layer, Padding, Tensor};
-    /// let pool = AvgPool2D::new(2).padding(Padding::Same);
-    /// let x = Tensor::full(&[1, 1, 1, 1], 4.0)?;
-    /// assert_eq!(pool.forward(&x)?.as_slice(), [4.0]);
-    /// let pool = pool.padding(Padding::all(1)).count_include_pad(true);
-    /// assert_eq!(pool.forward(&x)?.as_slice(), [1.0]);
-    /// # Ok::<(), striate::Error>(())
-    /// ```
-    #[must_use]
-    pub fn count_include_pad(mut self, count_include_pad: bool) -> Self {
-        self.count_include_pad = count_include_pad;
-        self
+    /// Numbers at least 1 apart.
+    fn input() -> Tensor<f64> {
+        let numbers = (0..INPUT.iter().product()).map(|i: usize| ((i * 7919) % 10_007) as f64).collect();
+        Tensor::from_vec(&INPUT, numbers).unwrap()
     }
 
-    /// A number to divide every sum by, whatever the window sees: 1 makes sum pooling.
-    ///
-    /// ```
-    /// use striate::{AvgPool2D, Layer, Tensor};
-    /// let x = Tensor::full(&[1, 2, 2, 1], 3.0)?;
-    /// assert_eq!(AvgPool2D::new(2).divisor_override(1).forward(&x)?.as_slice(), [12.0]);
-    /// assert!(AvgPool2D::new(2).divisor_override(0).forward(&x).is_err());
-    /// # Ok::<(), striate::Error>(())
-    /// ```
-    #[must_use]
-    pub fn divisor_override(mut self, divisor: usize) -> Self {
-        self.divisor_override = Some(divisor);
-        self
+    fn dot(a: &Tensor<f64>, b: &Tensor<f64>) -> f64 {
+        a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| a * b).sum()
     }
 
-    fn divisor(&self) -> Divisor {
-        match self.divisor_override {
-            Some(divisor) => Divisor::Fixed(divisor),
-            None if self.count_include_pad => Divisor::IncludePadding,
-            None => Divisor::InsideInput,
+    #[test]
+    fn gradients_agree_with_finite_differences_and_costs_with_the_tape() {
+        let x = input();
+        for mut layer in layers() {
+            let mut tape = Tape::new();
+            let y = layer.forward_train(x.clone(), &mut tape).unwrap();
+            assert_eq!(y, layer.forward(&x).unwrap());
+            assert_eq!(y.shape(), layer.output_shape(&INPUT).unwrap());
+            assert_eq!(tape.bytes(), layer.cost(&INPUT).unwrap().saved_bytes, "{layer:?}");
+
+            let mut step = -1.0;
+            let grad = y.map(|_| {
+                step = (step + 0.75) % 2.0;
+                step
+            });
+            let dx = layer.backward(grad.clone(), &mut tape).unwrap();
+            assert!(tape.is_empty() && dx.shape() == INPUT);
+            // Along `x` itself the winners stay the same, and every layer is linear.
+            let slope = (dot(&layer.forward(&x.map(|v| v * 1.5)).unwrap(), &grad) - dot(&y, &grad)) / 0.5;
+            assert!((dot(&dx, &x) - slope).abs() <= 1e-9 * slope.abs(), "{layer:?}");
         }
     }
 
-    /// The geometry over an input of this shape, once all options are checked.
-    fn geometry(&self, input: &[usize]) -> Result<Geometry2d> {
-        check_divisor(AVG, self.divisor())?;
-        self.window.pool(input)
-    }
-}
-
-impl<T: Element> Layer<T> for AvgPool2D {
-    fn kind(&self) -> &'static str {
-        AVG
-    }
-
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
-        Ok(self.geometry(input)?.output_shape().to_vec())
+    #[test]
+    fn wrong_gradients_and_tapes_are_errors() {
+        for mut layer in layers() {
+            let mut tape = Tape::new();
+            layer.forward_train(input(), &mut tape).unwrap();
+            let wrong = Tensor::zeros(&[2, 1, 1, 1]).unwrap();
+            assert_eq!(layer.backward(wrong.clone(), &mut tape).unwrap_err().kind(), ErrorKind::Shape);
+            assert_eq!(layer.backward(wrong, &mut Tape::new()).unwrap_err().kind(), ErrorKind::Tape);
+            assert!(layer.forward(&Tensor::zeros(&[2, 6]).unwrap()).is_err(), "{layer:?}");
+        }
     }
 
-    fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
-        let geometry = self.geometry(x.shape())?;
-        Ok(ops::avg_pool2d(x.view4()?, self.divisor(), &geometry)?.into())
-    }
-
-    fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        let y = self.forward(&x)?;
-        tape.push(AVG, Saved::Shape(x.shape().to_vec()));
-        Ok(y)
-    }
-
-    fn backward(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        let geometry = self.geometry(&tape.pop_shape(AVG)?)?;
-        Ok(ops::avg_pool2d_backward(grad.view4()?, self.divisor(), &geometry)?.into())
-    }
-
-    fn cost(&self, input: &[usize]) -> Result<Cost> {
-        self.geometry(input)?;
-        let saved_bytes = size_of_val(input);
-        Ok(Cost { saved_bytes, reach: reach(&self.window), ..Cost::default() })
+    #[test]
+    fn options_that_make_no_sense_are_errors() {
+        let wrong: Vec<Box<dyn Layer>> = vec![
+            Box::new(MaxPool2D::new(0)),
+            Box::new(MaxPool2D::new(2).strides(0)),
+            Box::new(MaxPool2D::new(2).dilation(0)),
+            Box::new(MaxPool2D::new(21)),
+            Box::new(AvgPool2D::new(2).padding(Padding::all(2))),
+            Box::new(AvgPool2D::new(2).divisor_override(0)),
+            Box::new(ChannelMaxPool::new(0)),
+            Box::new(ChannelMaxPool::new(7)),
+            Box::new(ChannelMaxPool::new(2).strides(0)),
+        ];
+        for layer in wrong {
+            assert!(layer.output_shape(&INPUT).is_err() && layer.cost(&INPUT).is_err(), "{layer:?}");
+            assert!(layer.forward(&Tensor::zeros(&INPUT).unwrap()).is_err(), "{layer:?}");
+        }
     }
 }

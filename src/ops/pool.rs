@@ -233,3 +233,72 @@ pub(crate) fn check_divisor(op: &'static str, divisor: Divisor) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::{ErrorKind, Padding, Window2d};
+
+    #[test]
+    fn infinities_and_nan_keep_their_places() {
+        let inf = f32::INFINITY;
+        let x = array![[[[-inf], [-inf], [f32::NAN], [inf], [1.0], [f32::NAN]]]];
+        let geometry = Window2d::new((1, 2)).strides((1, 2)).pool(x.shape()).unwrap();
+        let (y, indices) = max_pool2d_with_indices(x.view(), &geometry).unwrap();
+        assert_eq!(y[[0, 0, 0, 0]], -inf);
+        assert!(y[[0, 0, 1, 0]].is_nan() && y[[0, 0, 2, 0]].is_nan());
+        assert_eq!(indices.positions(&geometry).unwrap(), array![[[[0], [2], [5]]]]);
+    }
+
+    #[test]
+    fn views_of_any_strides_give_the_same() {
+        let x = Array4::from_shape_fn((2, 5, 6, 3), |(n, y, x, c)| {
+            ((n * 31 + y * 17 + x * 7 + c * 3) % 23) as f64
+        });
+        let backwards = x.slice(ndarray::s![.., ..;-1, ..;2, ..]);
+        let geometry = Window2d::new(2).pool(backwards.shape()).unwrap();
+        let copied = backwards.to_owned();
+        assert_eq!(max_pool2d(backwards, &geometry), max_pool2d(copied.view(), &geometry));
+        let average = |x| avg_pool2d(x, Divisor::InsideInput, &geometry);
+        assert_eq!(average(backwards), average(copied.view()));
+    }
+
+    #[test]
+    fn empty_batches_stay_empty() {
+        let geometry = Window2d::new(2).pool(&[0, 4, 4, 3]).unwrap();
+        let (y, indices) =
+            max_pool2d_with_indices(Array4::<f32>::zeros((0, 4, 4, 3)).view(), &geometry).unwrap();
+        assert_eq!(y.shape(), [0, 3, 3, 3]);
+        assert_eq!(max_pool2d_backward(y.view(), &indices, &geometry).unwrap().shape(), [0, 4, 4, 3]);
+        assert_eq!(
+            avg_pool2d_backward(y.view(), Divisor::Fixed(2), &geometry).unwrap().shape(),
+            [0, 4, 4, 3]
+        );
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_an_error() {
+        let x = Array4::<f32>::zeros((1, 4, 4, 2));
+        let kind = |result: Result<Array4<f32>>| result.map_err(|e| e.kind()).unwrap_err();
+        let geometry = Window2d::new(2).pool(x.shape()).unwrap();
+        let (y, indices) = max_pool2d_with_indices(x.view(), &geometry).unwrap();
+        assert_eq!(kind(max_pool2d(y.view(), &geometry)), ErrorKind::Shape);
+        assert_eq!(kind(max_pool2d_backward(x.view(), &indices, &geometry)), ErrorKind::Shape);
+        assert_eq!(kind(avg_pool2d(x.view(), Divisor::Fixed(0), &geometry)), ErrorKind::Argument);
+
+        // The same output, but a window of another shape: its taps have other numbers.
+        let other = Window2d::new((1, 4)).padding(Padding::symmetric(0, 1)).pool(&[1, 3, 4, 2]).unwrap();
+        assert_eq!(other.output_shape(), geometry.output_shape());
+        assert_eq!(kind(max_pool2d_backward(y.view(), &indices, &other)), ErrorKind::Shape);
+        assert_eq!(indices.positions(&other).unwrap_err().kind(), ErrorKind::Shape);
+
+        // Geometries of convolutions: of all channels at once, and one with windows in the padding alone.
+        let dense = Window2d::new(2).conv(x.shape(), &[2, 2, 2, 2]).unwrap();
+        assert_eq!(kind(max_pool2d(x.view(), &dense)), ErrorKind::Shape);
+        let wide =
+            Window2d::new(2).padding(Padding::all(2)).groups(2).conv(x.shape(), &[2, 2, 1, 2]).unwrap();
+        assert_eq!(kind(avg_pool2d(x.view(), Divisor::InsideInput, &wide)), ErrorKind::Shape);
+    }
+}

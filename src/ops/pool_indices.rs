@@ -63,7 +63,7 @@ impl PoolIndices {
     /// The taps of a max pooling of this geometry.
     pub(crate) fn new(op: &'static str, taps: Taps, geometry: &Geometry2d) -> Result<Self> {
         let output = geometry.output_shape();
-        if taps.len() != output.iter().product() {
+        if taps.len() != output.iter().product::<usize>() {
             return Err(Error::new(ErrorKind::Shape, op, format_args!("indices for {output:?}"), taps.len()));
         }
         Ok(PoolIndices { taps, kernel: [geometry.rows.kernel, geometry.cols.kernel], output })

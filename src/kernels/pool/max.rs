@@ -85,7 +85,8 @@ impl<T: Element> Window<'_, T> {
         end
     }
 
-    /// The largest of `LANES` channels and their taps. Arrays of a known length stay in registers over the whole window.
+    /// The largest of `LANES` channels and their taps. Arrays of a known length stay in registers over the whole window;
+    /// stores of the lanes that change, tap by tap, would be several times slower.
     #[inline(always)]
     fn block<const LANES: usize, I: TapNumber>(&self, first: usize) -> ([T; LANES], [I; LANES]) {
         let Geometry2d { rows, cols, in_channels: channels, .. } = *self.forward.geometry;
