@@ -19,7 +19,7 @@ use striate::train::{Accuracy, Adam, Schedule, SoftmaxCrossEntropy, Trainer};
 use striate::{Activation, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, Padding, Rng, Sequential, Tensor};
 use striate::sequential;
 
-const EPOCHS: usize = 12;
+const EPOCHS: usize = 16;
 const BATCH: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -40,13 +40,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         MaxPool2D::new(2),
         Flatten::new(),
         Dense::new(128).activation(Activation::Relu),
-        Dropout::new(0.5),
+        Dropout::new(0.25),
         Dense::new(10),
     ];
     println!("{}", model.summary(&[1, 28, 28, 1])?.batch(BATCH));
 
     let steps = epochs * training.labels.len().div_ceil(BATCH);
-    let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(Schedule::cosine(1e-3, steps)))
+    let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(Schedule::cosine(2e-3, steps)))
         .epochs(epochs)
         .batch_size(BATCH)
         .seed(1)
