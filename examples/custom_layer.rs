@@ -11,8 +11,8 @@ use std::error::Error;
 use ndarray::Axis;
 use striate::train::{Accuracy, Adam, SoftmaxCrossEntropy, Trainer};
 use striate::{
-    Activation, AvgPool2D, Conv2D, Cost, Dense, Flatten, Layer, Name, Param, Result, Rng, Saved, Sequential, Tape,
-    Tensor, sequential,
+    Activation, AvgPool2D, Conv2D, Cost, Dense, Flatten, Layer, Name, Param, Result, Rng, Saved, Sequential,
+    Tape, Tensor, sequential,
 };
 
 /// `y = scale[c] * x + shift[c]` in every channel `c`, the last axis.
@@ -71,11 +71,17 @@ impl Layer for ChannelAffine {
     }
 
     fn params(&self) -> Vec<(Name, &Param)> {
-        self.weights.iter().flat_map(|[scale, shift]| [("scale".into(), scale), ("shift".into(), shift)]).collect()
+        self.weights
+            .iter()
+            .flat_map(|[scale, shift]| [("scale".into(), scale), ("shift".into(), shift)])
+            .collect()
     }
 
     fn params_mut(&mut self) -> Vec<(Name, &mut Param)> {
-        self.weights.iter_mut().flat_map(|[scale, shift]| [("scale".into(), scale), ("shift".into(), shift)]).collect()
+        self.weights
+            .iter_mut()
+            .flat_map(|[scale, shift]| [("scale".into(), scale), ("shift".into(), shift)])
+            .collect()
     }
 
     /// What the summary shows.
@@ -103,10 +109,19 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     println!("{}", model.summary(&[1, 28, 28, 1])?);
 
     let digits = mnist::train()?;
-    let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(3e-3)).epochs(3).metric(Accuracy::new());
+    let mut trainer =
+        Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(3e-3)).epochs(3).metric(Accuracy::new());
     for epoch in &trainer.fit(&mut model, &digits.images, digits.labels)?.epochs {
-        println!("epoch {}: loss {:.4}, accuracy {:.2} %", epoch.epoch, epoch.loss, 100.0 * epoch.metrics[0].1);
+        println!(
+            "epoch {}: loss {:.4}, accuracy {:.2} %",
+            epoch.epoch,
+            epoch.loss,
+            100.0 * epoch.metrics[0].1
+        );
     }
+    let test = mnist::test()?;
+    let accuracy = trainer.evaluate(&model, &test.images, test.labels)?.get("accuracy").unwrap_or(0.0);
+    println!("test accuracy {:.2} %", 100.0 * accuracy);
     for (name, weights) in model.params().iter().filter(|(name, _)| name.starts_with("1.")) {
         println!("{name}: {:.3?}", weights.value());
     }

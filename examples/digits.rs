@@ -15,9 +15,11 @@ use std::time::Instant;
 
 use mnist::Digits;
 use progress::Bar;
-use striate::train::{Accuracy, Adam, Schedule, SoftmaxCrossEntropy, Trainer};
-use striate::{Activation, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, Padding, Rng, Sequential, Tensor};
 use striate::sequential;
+use striate::train::{Accuracy, Adam, Schedule, SoftmaxCrossEntropy, Trainer};
+use striate::{
+    Activation, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, Padding, Rng, Sequential, Tensor,
+};
 
 const EPOCHS: usize = 16;
 const BATCH: usize = 64;
@@ -94,7 +96,8 @@ fn show_mistakes(model: &Sequential, digits: &Digits) -> Result<(), Box<dyn Erro
     println!("{} wrong; the first of them:", wrong.len());
 
     let shown = &wrong[..wrong.len().min(SHOWN)];
-    let captions = shown.iter().map(|(_, guess, label)| format!("{:<28}", format!("a {label} taken for a {guess}")));
+    let captions =
+        shown.iter().map(|(_, guess, label)| format!("{:<28}", format!("a {label} taken for a {guess}")));
     println!("{}", captions.collect::<Vec<_>>().join("   "));
     let pictures = shown.iter().map(|&(index, ..)| digits.images.rows(index..index + 1));
     let pictures = pictures.collect::<striate::Result<Vec<_>>>()?;

@@ -22,7 +22,8 @@ impl Progress for Bar {
     }
 
     fn on_batch(&mut self, status: &Status<'_>) {
-        let accuracy = status.metrics.iter().find(|(name, _)| name == "accuracy").map_or(0.0, |(_, value)| *value);
+        let accuracy =
+            status.metrics.iter().find(|(name, _)| name == "accuracy").map_or(0.0, |(_, value)| *value);
         self.0.set_message(format!(
             "epoch {}/{} loss {:.4} accuracy {:.2} % {:.0} images/s",
             status.epoch,

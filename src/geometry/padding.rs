@@ -1,0 +1,70 @@
+//! [`Padding`]: what lies around the input.
+
+/// What lies around the input: nothing, as much as keeps the size, or so many rows and columns.
+///
+/// ```
+/// use striate::{Padding, Window2d};
+/// let output = |padding| Window2d::new(3).padding(padding).output_size([8, 8]);
+/// assert_eq!(output(Padding::Valid)?, [6, 6]);
+/// assert_eq!(output(Padding::Same)?, [8, 8]);
+/// assert_eq!(output(Padding::all(2))?, [10, 10]);
+/// # Ok::<(), striate::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Padding {
+    /// No padding: windows lie inside the input. Keras' `"valid"`.
+    #[default]
+    Valid,
+    /// As much padding as makes `output = ceil(input / stride)`; where the total is odd, the larger half lies at
+    /// the bottom and at the right. Keras' and TensorFlow's `"same"`, ONNX' `SAME_UPPER`.
+    Same,
+    /// So many rows and columns, as in PyTorch and ONNX.
+    Explicit {
+        /// Rows above the input.
+        top: usize,
+        /// Rows below the input.
+        bottom: usize,
+        /// Columns left of the input.
+        left: usize,
+        /// Columns right of the input.
+        right: usize,
+    },
+}
+
+impl Padding {
+    /// The same number of rows and columns on all four sides, as PyTorch's `padding=n`.
+    ///
+    /// ```
+    /// use striate::Padding;
+    /// assert_eq!(Padding::all(1), Padding::Explicit { top: 1, bottom: 1, left: 1, right: 1 });
+    /// ```
+    pub fn all(n: usize) -> Self {
+        Self::symmetric(n, n)
+    }
+
+    /// `vertical` rows above and below, `horizontal` columns left and right, as PyTorch's `padding=(v, h)`.
+    ///
+    /// ```
+    /// use striate::Padding;
+    /// assert_eq!(Padding::symmetric(2, 0), Padding::Explicit { top: 2, bottom: 2, left: 0, right: 0 });
+    /// ```
+    pub fn symmetric(vertical: usize, horizontal: usize) -> Self {
+        Padding::Explicit { top: vertical, bottom: vertical, left: horizontal, right: horizontal }
+    }
+
+    pub(super) fn along(self, axis: usize) -> AxisPadding {
+        match self {
+            Padding::Valid => AxisPadding::Explicit(0, 0),
+            Padding::Same => AxisPadding::Same,
+            Padding::Explicit { top, bottom, .. } if axis == 0 => AxisPadding::Explicit(top, bottom),
+            Padding::Explicit { left, right, .. } => AxisPadding::Explicit(left, right),
+        }
+    }
+}
+
+/// [`Padding`] along one axis.
+#[derive(Clone, Copy)]
+pub(super) enum AxisPadding {
+    Same,
+    Explicit(usize, usize),
+}
