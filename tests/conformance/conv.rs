@@ -1,0 +1,147 @@
+//! Convolutions: plain, grouped, depthwise, separable; in one dimension (with a height of 1) or two.
+
+use ndarray::{Array1, Array4, ArrayD};
+use striate::{Activation, Conv2D, Element, Tensor, ops, sequential};
+
+use crate::activation;
+use crate::check::Check;
+use crate::fixtures::{Case, Outcome};
+use crate::layer;
+use crate::window::Slide;
+
+/// A convolution with its weights.
+struct Conv<T: Element> {
+    slide: Slide,
+    groups: usize,
+    kernel: Array4<T>,
+    bias: Option<Array1<T>>,
+    activation: Activation,
+}
+
+/// A convolution's gradients.
+struct Grads<T> {
+    x: Array4<T>,
+    kernel: Array4<T>,
+    bias: Array1<T>,
+}
+
+impl<T: Element> Conv<T> {
+    /// The sums and what the activation makes of them.
+    fn forward(&self, x: &Array4<T>, check: &mut Check<'_>) -> Outcome<[Array4<T>; 2]> {
+        let geometry = self.slide.window().groups(self.groups).conv(x.shape(), self.kernel.shape())?;
+        self.slide.check(check, &geometry);
+        let bias = self.bias.as_ref().map(|bias| bias.view());
+        let sums = ops::conv2d(x.view(), self.kernel.view(), bias, &geometry)?;
+        let y = ops::activate(sums.view().into_dyn(), self.activation)?;
+        Ok([sums, y.into_dimensionality()?])
+    }
+
+    fn backward(&self, x: &Array4<T>, [sums, y]: &[Array4<T>; 2], grad: &Array4<T>) -> Outcome<Grads<T>> {
+        let geometry = self.slide.window().groups(self.groups).conv(x.shape(), self.kernel.shape())?;
+        let saved = if self.activation.saves_output() { y } else { sums };
+        let grad = grad.view().into_dyn();
+        let grad: ArrayD<T> = ops::activate_backward(grad, saved.view().into_dyn(), self.activation)?;
+        let grad: Array4<T> = grad.into_dimensionality()?;
+        Ok(Grads {
+            x: ops::conv2d_backward_input(grad.view(), self.kernel.view(), &geometry)?,
+            kernel: ops::conv2d_backward_kernel(x.view(), grad.view(), &geometry)?,
+            bias: ops::conv2d_backward_bias(grad.view())?,
+        })
+    }
+
+    fn layer(&self) -> Conv2D<T> {
+        Conv2D::new(self.kernel.shape()[3], self.slide.kernel)
+            .strides(self.slide.strides)
+            .dilation(self.slide.dilation)
+            .padding(self.slide.padding)
+            .groups(self.groups)
+            .activation(self.activation)
+            .use_bias(self.bias.is_some())
+    }
+}
+
+fn kernel<T: Element>(case: &Case, name: &str) -> Outcome<Array4<T>> {
+    Ok(case.arranged(name, "HWIO")?.mapv(T::of).into_dimensionality()?)
+}
+
+/// Every convolution with one kernel.
+pub fn conv<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
+    let x = case.maps::<T>("x")?;
+    let groups = match case.op.as_str() {
+        "depthwise_conv2d" => x.shape()[3],
+        _ => case.index("groups").unwrap_or(1),
+    };
+    let (kernel, bias) = (kernel(case, "w")?, case.vector("b")?);
+    let conv = Conv { slide: Slide::of(case), groups, kernel, bias, activation: activation::fused(case)? };
+
+    let outputs = conv.forward(&x, check)?;
+    check.maps("ops", "y", &outputs[1])?;
+    let grad = case.optional_maps::<T>("grad_y")?;
+    if let Some(grad) = &grad {
+        let grads = conv.backward(&x, &outputs, grad)?;
+        check.maps("ops", "grad_x", &grads.x)?;
+        check.arranged("ops", "grad_w", "HWIO", &grads.kernel)?;
+        if conv.bias.is_some() {
+            check.raw("ops", "grad_b", &grads.bias.into())?;
+        }
+    }
+
+    let mut weights = vec![("kernel", Tensor::from(conv.kernel.clone()))];
+    weights.extend(conv.bias.clone().map(|bias| ("bias", bias.into())));
+    let computed = layer::run(check, &mut conv.layer(), &x.into(), weights, grad.map(Tensor::from).as_ref())?;
+    computed.check_maps(check)?;
+    if computed.grad_x.is_some() {
+        check.arranged("layer", "grad_w", "HWIO", &computed.grad("kernel")?)?;
+        if conv.bias.is_some() {
+            check.raw("layer", "grad_b", &computed.grad("bias")?.into())?;
+        }
+    }
+    Ok(())
+}
+
+/// A depthwise convolution, and a 1x1 convolution of what it gives.
+pub fn separable<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
+    let x = case.maps::<T>("x")?;
+    let linear = Activation::Linear;
+    let (slide, groups) = (Slide::of(case), x.shape()[3]);
+    let depthwise =
+        Conv { slide, groups, kernel: kernel(case, "w_depthwise")?, bias: None, activation: linear };
+    let mut point = case.clone();
+    point.attrs.clear();
+    let pointwise = Conv {
+        slide: Slide::of(&point),
+        groups: 1,
+        kernel: kernel(case, "w_pointwise")?,
+        bias: case.vector("b")?,
+        activation: activation::fused(case)?,
+    };
+
+    let between = depthwise.forward(&x, check)?;
+    let outputs = pointwise.forward(&between[1], check)?;
+    check.maps("ops", "y", &outputs[1])?;
+    let grad = case.maps::<T>("grad_y")?;
+    let last = pointwise.backward(&between[1], &outputs, &grad)?;
+    let first = depthwise.backward(&x, &between, &last.x)?;
+    check.maps("ops", "grad_x", &first.x)?;
+    check.arranged("ops", "grad_w_depthwise", "HWIO", &first.kernel)?;
+    check.arranged("ops", "grad_w_pointwise", "HWIO", &last.kernel)?;
+    let has_bias = pointwise.bias.is_some();
+    if has_bias {
+        check.raw("ops", "grad_b", &last.bias.into())?;
+    }
+
+    let mut model = sequential![depthwise.layer(), pointwise.layer()];
+    let mut weights = vec![
+        ("0.kernel", Tensor::from(depthwise.kernel.clone())),
+        ("1.kernel", Tensor::from(pointwise.kernel.clone())),
+    ];
+    weights.extend(pointwise.bias.map(|bias| ("1.bias", bias.into())));
+    let computed = layer::run(check, &mut model, &x.into(), weights, Some(&grad.into()))?;
+    computed.check_maps(check)?;
+    check.arranged("layer", "grad_w_depthwise", "HWIO", &computed.grad("0.kernel")?)?;
+    check.arranged("layer", "grad_w_pointwise", "HWIO", &computed.grad("1.kernel")?)?;
+    if has_bias {
+        check.raw("layer", "grad_b", &computed.grad("1.bias")?.into())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! How a case's window slides, in one or two dimensions.
+
+use striate::{Geometry2d, Padding, Window2d};
+
+use crate::check::Check;
+use crate::fixtures::Case;
+
+/// The options of a window; one-dimensional ones have a height of 1.
+#[derive(Clone, Copy)]
+pub struct Slide {
+    pub kernel: [usize; 2],
+    pub strides: [usize; 2],
+    pub dilation: [usize; 2],
+    pub padding: Padding,
+    pub ceil_mode: bool,
+    /// What the padding comes to, whatever it is called: `[top, left]` and `[bottom, right]`.
+    resolved: [[usize; 2]; 2],
+}
+
+impl Slide {
+    pub fn of(case: &Case) -> Self {
+        let resolved = [case.pair("pads_begin", 0), case.pair("pads_end", 0)];
+        let [[top, left], [bottom, right]] = resolved;
+        let padding = match case.text("padding") {
+            Some("same") => Padding::Same,
+            Some("valid") => Padding::Valid,
+            _ => Padding::Explicit { top, bottom, left, right },
+        };
+        Slide {
+            kernel: case.pair("kernel", 1),
+            strides: case.pair("strides", 1),
+            dilation: case.pair("dilations", 1),
+            padding,
+            ceil_mode: case.flag("ceil_mode"),
+            resolved,
+        }
+    }
+
+    pub fn window(&self) -> Window2d {
+        Window2d::new(self.kernel)
+            .strides(self.strides)
+            .dilation(self.dilation)
+            .padding(self.padding)
+            .ceil_mode(self.ceil_mode)
+    }
+
+    /// The geometry must come to the padding that the case states.
+    pub fn check(&self, check: &mut Check<'_>, geometry: &Geometry2d) {
+        let ((top, bottom), (left, right)) = (geometry.rows().padding(), geometry.cols().padding());
+        check.require("geometry", "other padding", [[top, left], [bottom, right]] == self.resolved);
+    }
+}
