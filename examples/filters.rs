@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::Path;
 
 use ndarray::{Array4, Axis, s};
-use striate::{Conv2D, Layer, Padding, Rng, Tensor};
+use striate::{Conv2D, Layer, Rng, Tensor};
 
 /// The side of the filters.
 const SIZE: usize = 7;
@@ -44,7 +44,7 @@ fn line_filters(input: &[usize]) -> Result<Conv2D, Box<dyn Error>> {
     kernel.slice_mut(s![.., SIZE / 2, .., 0]).fill(1.0);
     kernel.slice_mut(s![SIZE / 2, .., .., 1]).fill(1.0);
 
-    let mut conv = Conv2D::new(FILTERS.len(), SIZE).padding(Padding::Same).use_bias(false);
+    let mut conv = Conv2D::new(FILTERS.len(), SIZE).use_bias(false);
     conv.build(input, &mut Rng::seed(0))?;
     for (_, weights) in conv.params_mut() {
         weights.set_value(Tensor::from(kernel.clone()))?;
@@ -52,9 +52,9 @@ fn line_filters(input: &[usize]) -> Result<Conv2D, Box<dyn Error>> {
     Ok(conv)
 }
 
-/// One of the maps as a grey picture: black where the filter found nothing, white where it found most.
+/// One of the maps as a grey picture: black where the filter found nothing, white where it found a clear line.
 fn stretched(maps: &Tensor, filter: usize) -> Result<Tensor, Box<dyn Error>> {
     let map = maps.view4()?.index_axis_move(Axis(3), filter).insert_axis(Axis(3));
-    let strongest = map.iter().copied().fold(0.0, f32::max);
-    Ok(Tensor::from(map).map(|v| (v / strongest).clamp(0.0, 1.0)))
+    let typical = map.iter().map(|v| v * v).sum::<f32>().sqrt() / (map.len() as f32).sqrt();
+    Ok(Tensor::from(map).map(|v| (v / (3.0 * typical)).clamp(0.0, 1.0)))
 }
