@@ -1,4 +1,18 @@
-//! The layers.
+//! The layers, each a thin shell over an operation of [`ops`](crate::ops).
+//!
+//! | layer | what it does | Keras | PyTorch |
+//! |---|---|---|---|
+//! | [`Conv2D`] | convolution, with groups and dilation | `Conv2D` | `Conv2d` |
+//! | [`MaxPool2D`], [`AvgPool2D`] | pooling over windows | `MaxPooling2D`, `AveragePooling2D` | `MaxPool2d`, `AvgPool2d` |
+//! | [`GlobalMaxPool2D`], [`GlobalAvgPool2D`] | pooling over whole maps | `GlobalMaxPooling2D`, `GlobalAveragePooling2D` | `AdaptiveMaxPool2d(1)`, `AdaptiveAvgPool2d(1)` |
+//! | [`ChannelMaxPool`] | pooling across channels | | |
+//! | [`Dense`] | the fully connected layer | `Dense` | `Linear` |
+//! | [`Activation`](crate::Activation) | a function of every number, or softmax | `Activation` | `ReLU`, `GELU`, ... |
+//! | [`Flatten`], [`Dropout`] | | `Flatten`, `Dropout` | `Flatten`, `Dropout` |
+//! | [`Sequential`] | layers one after the other | `Sequential` | `Sequential` |
+//!
+//! A layer of your own implements [`Layer`](crate::Layer).
+
 mod activation;
 mod avg_pool;
 mod channel_pool;
