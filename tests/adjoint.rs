@@ -1,0 +1,419 @@
+//! Operations against their definitions: gradients are adjoints, sums are those of a naive loop, and layers'
+//! derivatives are those of finite differences.
+
+mod common;
+
+use common::problem::{Line, Problem, problems};
+use common::{config, distinct, dot, normal, same_bits, whole};
+use ndarray::{Array, Array1, Array2, Array4, s};
+use proptest::prelude::*;
+use striate::ops::{self, Divisor};
+use striate::{
+    Activation, AvgPool2D, ChannelMaxPool, Conv2D, Dense, Element, Flatten, GlobalAvgPool2D, GlobalMaxPool2D,
+    Layer, MaxPool2D, Padding, Rng, Tape, Tensor, sequential,
+};
+
+/// The outcome of one case of a property.
+type Checked = Result<(), TestCaseError>;
+
+/// `a` and `b` are the same sum of products up to rounding, where the products' sizes add up to `size`.
+fn check_equal(what: &str, a: f64, b: f64, size: f64) -> Checked {
+    prop_assert!((a - b).abs() <= 1e-10 * size, "{}: {} and {} of {}", what, a, b, size);
+    Ok(())
+}
+
+/// The sum of the products' sizes.
+fn size<'a>(a: impl IntoIterator<Item = &'a f64>, b: impl IntoIterator<Item = &'a f64>) -> f64 {
+    a.into_iter().zip(b).map(|(a, b)| (a * b).abs()).sum()
+}
+
+proptest! {
+    #![proptest_config(config(300))]
+
+    /// With `y = conv(x, w)`, linear in both: `<y, g> = <x, dx> = <w, dw>`.
+    #[test]
+    fn convolution_gradients_are_adjoints(problem in problems()) {
+        let (rng, geometry) = (&mut Rng::seed(problem.seed), problem.conv());
+        let x: Array4<f64> = normal(rng, problem.input_shape());
+        let w: Array4<f64> = normal(rng, problem.kernel_shape());
+        let g: Array4<f64> = normal(rng, problem.output_shape());
+        let y = ops::conv2d(x.view(), w.view(), None, &geometry)?;
+        let dx = ops::conv2d_backward_input(g.view(), w.view(), &geometry)?;
+        let dw = ops::conv2d_backward_kernel(x.view(), g.view(), &geometry)?;
+        let scale = size(&y, &g).max(size(&x, &dx)).max(size(&w, &dw));
+        check_equal("input", dot(&y, &g), dot(&x, &dx), scale)?;
+        check_equal("kernel", dot(&y, &g), dot(&w, &dw), scale)?;
+
+        // The bias adds the same to every position.
+        let b: Array1<f64> = normal(rng, problem.output_shape()[3]);
+        let shifted = ops::conv2d(x.view(), w.view(), Some(b.view()), &geometry)?;
+        let db = ops::conv2d_backward_bias(g.view())?;
+        let scale = scale.max(size(&shifted, &g)).max(size(&b, &db));
+        check_equal("bias", dot(&(shifted - y), &g), dot(&b, &db), scale)?;
+    }
+
+    /// Pooling is linear where no window changes its winner, so the same holds for it.
+    #[test]
+    fn pooling_gradients_are_adjoints(problem in problems(), ceil in any::<bool>(), divisor in 1..5_usize) {
+        let rng = &mut Rng::seed(problem.seed);
+        let x: Array4<f64> = normal(rng, problem.input_shape());
+        // Windows that see nothing but padding have no pooling.
+        let Ok(geometry) = problem.window().ceil_mode(ceil).pool(x.shape()) else { return Ok(()) };
+        let g: Array4<f64> = normal(rng, geometry.output_shape());
+
+        let (y, winners) = ops::max_pool2d_with_indices(x.view(), &geometry)?;
+        let dx = ops::max_pool2d_backward(g.view(), &winners, &geometry)?;
+        prop_assert_eq!(&y, &ops::max_pool2d(x.view(), &geometry)?);
+        check_equal("max", dot(&y, &g), dot(&x, &dx), size(&y, &g).max(size(&x, &dx)))?;
+
+        for divisor in [Divisor::InsideInput, Divisor::IncludePadding, Divisor::Fixed(divisor)] {
+            let y = ops::avg_pool2d(x.view(), divisor, &geometry)?;
+            let dx = ops::avg_pool2d_backward(g.view(), divisor, &geometry)?;
+            check_equal("average", dot(&y, &g), dot(&x, &dx), size(&y, &g).max(size(&x, &dx)))?;
+        }
+    }
+
+    #[test]
+    fn dense_gradients_are_adjoints(rows in 0..70_usize, inputs in 0..90_usize, outputs in 0..90_usize, seed in any::<u64>()) {
+        let rng = &mut Rng::seed(seed);
+        let x: Array2<f64> = normal(rng, (rows, inputs));
+        let w: Array2<f64> = normal(rng, (inputs, outputs));
+        let g: Array2<f64> = normal(rng, (rows, outputs));
+        let y = ops::dense(x.view(), w.view(), None)?;
+        let dx = ops::dense_backward_input(g.view(), w.view())?;
+        let dw = ops::dense_backward_kernel(x.view(), g.view())?;
+        let scale = size(&y, &g).max(size(&x, &dx)).max(size(&w, &dw));
+        check_equal("input", dot(&y, &g), dot(&x, &dx), scale)?;
+        check_equal("kernel", dot(&y, &g), dot(&w, &dw), scale)?;
+        let db = ops::dense_backward_bias(g.view())?;
+        check_equal("bias", db.sum(), g.sum(), g.iter().map(|g| g.abs()).sum())?;
+    }
+}
+
+/// What a naive loop sums up: the values, the sizes of the terms, and how many there are.
+struct Sums {
+    value: Array4<f64>,
+    size: Array4<f64>,
+    terms: Array4<f64>,
+}
+
+impl Sums {
+    fn zeros(shape: [usize; 4]) -> Self {
+        let zeros = Array4::zeros(shape);
+        Sums { value: zeros.clone(), size: zeros.clone(), terms: zeros }
+    }
+
+    fn add(&mut self, place: [usize; 4], term: f64) {
+        self.value[place] += term;
+        self.size[place] += term.abs();
+        self.terms[place] += 1.0;
+    }
+
+    /// `got` is as close as sums in `f32` are, whatever the order of their terms.
+    fn check(&self, what: &str, got: &Array4<f32>) -> Checked {
+        prop_assert_eq!(got.shape(), self.value.shape());
+        let unit = f64::from(f32::EPSILON) / 2.0;
+        for (place, &got) in got.indexed_iter() {
+            let bound = (8.0 * self.terms[place].sqrt()).max(16.0) * unit * self.size[place];
+            let error = (f64::from(got) - self.value[place]).abs();
+            prop_assert!(error <= bound, "{} at {:?}: off by {}, bound {}", what, place, error, bound);
+        }
+        Ok(())
+    }
+}
+
+/// The convolution, and both gradients, of the naive loop.
+fn naive(problem: &Problem, x: &Array4<f32>, w: &Array4<f32>, b: &Array1<f32>, g: &Array4<f32>) -> [Sums; 3] {
+    let mut y = Sums::zeros(problem.output_shape());
+    let (mut dx, mut dw) = (Sums::zeros(problem.input_shape()), Sums::zeros(problem.kernel_shape()));
+    let [x, w, g] = [x, w, g].map(|array| array.mapv(f64::from));
+    for (place, _) in g.indexed_iter() {
+        y.add(place.into(), b[place.3].into());
+    }
+    problem.for_each(|at_x, at_w, at_y| {
+        y.add(at_y, x[at_x] * w[at_w]);
+        dx.add(at_x, g[at_y] * w[at_w]);
+        dw.add(at_w, x[at_x] * g[at_y]);
+    });
+    [y, dx, dw]
+}
+
+/// The same by the crate.
+fn computed(
+    problem: &Problem,
+    x: &Array4<f32>,
+    w: &Array4<f32>,
+    b: &Array1<f32>,
+    g: &Array4<f32>,
+) -> striate::Result<[Array4<f32>; 3]> {
+    let geometry = problem.conv();
+    Ok([
+        ops::conv2d(x.view(), w.view(), Some(b.view()), &geometry)?,
+        ops::conv2d_backward_input(g.view(), w.view(), &geometry)?,
+        ops::conv2d_backward_kernel(x.view(), g.view(), &geometry)?,
+    ])
+}
+
+proptest! {
+    #![proptest_config(config(300))]
+
+    #[test]
+    fn convolution_is_the_naive_loop_up_to_rounding(problem in problems()) {
+        let rng = &mut Rng::seed(problem.seed);
+        let x = normal(rng, problem.input_shape());
+        let w = normal(rng, problem.kernel_shape());
+        let b = normal(rng, problem.output_shape()[3]);
+        let g = normal(rng, problem.output_shape());
+        let wanted = naive(&problem, &x, &w, &b, &g);
+        for (what, (wanted, got)) in ["y", "dx", "dw"].iter().zip(wanted.iter().zip(computed(&problem, &x, &w, &b, &g)?)) {
+            wanted.check(what, &got)?;
+        }
+    }
+
+    /// Sums of small whole numbers have no rounding at all.
+    #[test]
+    fn convolution_of_whole_numbers_is_exact(problem in problems()) {
+        let rng = &mut Rng::seed(problem.seed);
+        let x = whole(rng, problem.input_shape(), 8);
+        let w = whole(rng, problem.kernel_shape(), 8);
+        let b = whole(rng, problem.output_shape()[3], 100);
+        let g = whole(rng, problem.output_shape(), 8);
+        let wanted = naive(&problem, &x, &w, &b, &g);
+        for (wanted, got) in wanted.iter().zip(computed(&problem, &x, &w, &b, &g)?) {
+            prop_assert_eq!(got.mapv(f64::from), &wanted.value);
+        }
+    }
+}
+
+/// Layers of real networks, cut down in number of positions: their reductions and channels fill tiles and panels.
+#[test]
+fn layers_of_real_networks_are_the_naive_loop() {
+    let line = |input, kernel, stride, pad| Line { input, kernel, stride, dilation: 1, pads: (pad, pad) };
+    let layers = [
+        ("stem", 2, line(32, 7, 2, 3), 1, 3, 64),
+        ("3x3", 2, line(14, 3, 1, 1), 1, 64, 72),
+        ("3x3 with a stride", 1, line(15, 3, 2, 1), 1, 96, 100),
+        ("deep 3x3", 3, line(7, 3, 1, 1), 1, 256, 40),
+        ("1x1", 3, line(14, 1, 1, 0), 1, 240, 130),
+        ("1x1 with a stride", 1, line(28, 1, 2, 0), 1, 96, 200),
+        ("grouped", 1, line(14, 3, 1, 1), 8, 16, 24),
+        ("depthwise", 2, line(14, 3, 1, 1), 144, 1, 1),
+        ("depthwise with a stride", 1, line(29, 5, 2, 2), 100, 1, 2),
+    ];
+    for (seed, (what, batch, line, groups, inputs, filters)) in (1..).zip(layers) {
+        let pad = line.pads.0;
+        let padding = if pad == 0 { Padding::Valid } else { Padding::all(pad) };
+        let problem = Problem { batch, rows: line, cols: line, padding, groups, inputs, filters, seed };
+        let rng = &mut Rng::seed(seed);
+        let x = normal(rng, problem.input_shape());
+        let w = normal(rng, problem.kernel_shape());
+        let b = normal(rng, problem.output_shape()[3]);
+        let g = normal(rng, problem.output_shape());
+        let got = computed(&problem, &x, &w, &b, &g).unwrap();
+        for (direction, (wanted, got)) in
+            ["y", "dx", "dw"].iter().zip(naive(&problem, &x, &w, &b, &g).iter().zip(got))
+        {
+            wanted.check(&format!("{what} {direction}"), &got).unwrap();
+        }
+    }
+}
+
+/// The same array in memory that no kernel likes: Fortran's order, channels first, backwards, and in a larger one
+/// with gaps that hold NaN.
+fn awkward<T: Element>(array: &Array4<T>) -> Vec<Array4<T>> {
+    let (n, h, w, c) = array.dim();
+    let mut fortran = Array4::zeros(ndarray::ShapeBuilder::f((n, h, w, c)));
+    fortran.assign(array);
+    let channels_first = array.view().permuted_axes([0, 3, 1, 2]).as_standard_layout().into_owned();
+    let mut backwards = array.slice(s![.., ..;-1, ..;-1, ..;-1]).as_standard_layout().into_owned();
+    (1..4).for_each(|axis| backwards.invert_axis(ndarray::Axis(axis)));
+    let mut gaps = Array4::from_elem((n, 2 * h, w + 3, 3 * c), T::nan());
+    gaps.slice_mut(s![.., ..;2, 2..2 + w, 1..;3]).assign(array);
+    let gaps = gaps.slice_move(s![.., ..;2, 2..2 + w, 1..;3]);
+    vec![fortran, channels_first.permuted_axes([0, 2, 3, 1]), backwards, gaps]
+}
+
+proptest! {
+    #![proptest_config(config(60))]
+
+    /// How an array lies in memory changes nothing, not a bit.
+    #[test]
+    fn views_of_any_strides_give_the_same_bits(problem in problems()) {
+        let (rng, geometry) = (&mut Rng::seed(problem.seed), problem.conv());
+        let x: Array4<f32> = normal(rng, problem.input_shape());
+        let w: Array4<f32> = normal(rng, problem.kernel_shape());
+        let g: Array4<f32> = normal(rng, problem.output_shape());
+        let y = ops::conv2d(x.view(), w.view(), None, &geometry)?;
+        let dx = ops::conv2d_backward_input(g.view(), w.view(), &geometry)?;
+        let dw = ops::conv2d_backward_kernel(x.view(), g.view(), &geometry)?;
+        let db = ops::conv2d_backward_bias(g.view())?;
+        let activated = ops::activate(x.view().into_dyn(), Activation::Softmax)?;
+        let pooled = problem.window().pool(x.shape()).ok();
+        let pool = |x: &Array4<f32>| pooled.map(|geometry| {
+            let (y, taps) = ops::max_pool2d_with_indices(x.view(), &geometry).unwrap();
+            (y, taps, ops::avg_pool2d(x.view(), Divisor::InsideInput, &geometry).unwrap())
+        });
+        for ((awkward_x, awkward_w), awkward_g) in awkward(&x).iter().zip(awkward(&w)).zip(awkward(&g)) {
+            prop_assert_eq!(awkward_x, &x);
+            let again = ops::conv2d(awkward_x.view(), awkward_w.view(), None, &geometry)?;
+            prop_assert!(same_bits(&again, &y));
+            let again = ops::conv2d_backward_input(awkward_g.view(), awkward_w.view(), &geometry)?;
+            prop_assert!(same_bits(&again, &dx));
+            let again = ops::conv2d_backward_kernel(awkward_x.view(), awkward_g.view(), &geometry)?;
+            prop_assert!(same_bits(&again, &dw));
+            prop_assert!(same_bits(&ops::conv2d_backward_bias(awkward_g.view())?, &db));
+            let again = ops::activate(awkward_x.view().into_dyn(), Activation::Softmax)?;
+            prop_assert!(same_bits(&again, &activated));
+            prop_assert_eq!(pool(awkward_x), pool(&x));
+        }
+    }
+
+    /// One picture seen as a whole batch: a stride of zero.
+    #[test]
+    fn broadcast_views_are_copies_of_one_image(problem in problems()) {
+        let (rng, batch) = (&mut Rng::seed(problem.seed), 3);
+        let problem = Problem { batch, ..problem };
+        let [_, height, width, channels] = problem.input_shape();
+        let x: Array4<f32> = normal(rng, (1, height, width, channels));
+        let w: Array4<f32> = normal(rng, problem.kernel_shape());
+        let many = x.broadcast(problem.input_shape()).unwrap();
+        let y = ops::conv2d(many, w.view(), None, &problem.conv())?;
+        let copies = ops::conv2d(many.to_owned().view(), w.view(), None, &problem.conv())?;
+        prop_assert!(same_bits(&y, &copies));
+    }
+}
+
+/// A layer's gradients against the slope of `<forward(x), g>` along random directions.
+fn check_slopes(what: &str, layer: &mut dyn Layer<f64>, x: &Tensor<f64>, rng: &mut Rng) {
+    const STEP: f64 = 1e-6;
+    layer.build(x.shape(), rng).unwrap();
+    for (_, param) in layer.params_mut() {
+        let value: Array<f64, _> = normal(rng, param.value().shape());
+        param.set_value((value * 0.5).into()).unwrap();
+    }
+    let mut tape = Tape::new();
+    let y = layer.forward_train(x.clone(), &mut tape).unwrap();
+    let g = common::normal_tensor::<f64>(rng, y.shape());
+    let dx = layer.backward(g.clone(), &mut tape).unwrap();
+    assert!(tape.is_empty(), "{what}");
+
+    let value =
+        |layer: &dyn Layer<f64>, x: &Tensor<f64>| dot(layer.forward(x).unwrap().as_slice(), g.as_slice());
+    let check = |of: &str, ends: [f64; 2], slope: f64| {
+        let wanted = (ends[1] - ends[0]) / (2.0 * STEP);
+        let scale = wanted.abs().max(ends[0].abs()).max(1.0);
+        assert!((slope - wanted).abs() <= 1e-6 * scale, "{what}, {of}: {slope} is not {wanted}");
+    };
+    let moved = |from: &Tensor<f64>, along: &Tensor<f64>, by: f64| {
+        Tensor::from(&from.clone().into_array() + &(along.clone().into_array() * by))
+    };
+    for _ in 0..3 {
+        let along = common::normal_tensor(rng, x.shape());
+        let ends = [-STEP, STEP].map(|by| value(layer, &moved(x, &along, by)));
+        check("x", ends, dot(dx.as_slice(), along.as_slice()));
+        for i in 0..layer.params().len() {
+            let (name, start) = (layer.params()[i].0.clone(), layer.params()[i].1.value().clone());
+            let along = common::normal_tensor(rng, start.shape());
+            let ends = [-STEP, STEP].map(|by| {
+                layer.params_mut()[i].1.set_value(moved(&start, &along, by)).unwrap();
+                value(layer, x)
+            });
+            layer.params_mut()[i].1.set_value(start).unwrap();
+            let grad = layer.params()[i].1.grad().unwrap().clone();
+            check(&name, ends, dot(grad.as_slice(), along.as_slice()));
+        }
+    }
+}
+
+/// Every activation, with parameters on both sides of where their formulas change.
+fn activations() -> Vec<Activation> {
+    use Activation::*;
+    let parameters = [-1.25, -0.5, 0.25, 1.5];
+    let mut all = vec![
+        Linear,
+        Relu,
+        Relu6,
+        Selu,
+        Gelu,
+        GeluTanh,
+        Silu,
+        Mish,
+        Sigmoid,
+        LogSigmoid,
+        HardSigmoid,
+        HardSwish,
+        Tanh,
+        Softsign,
+        Exponential,
+        Softmax,
+        LogSoftmax,
+    ];
+    all.extend([HardTanh { min: -1.0, max: 1.0 }, HardTanh { min: -0.25, max: 0.5 }]);
+    for p in parameters {
+        all.extend([
+            LeakyRelu { negative_slope: p },
+            Elu { alpha: p },
+            Celu { alpha: p },
+            Softplus { beta: p },
+        ]);
+    }
+    all
+}
+
+#[test]
+fn activations_have_their_slopes() {
+    for (seed, activation) in (1..).zip(activations()) {
+        let rng = &mut Rng::seed(seed);
+        let what = format!("{activation:?}");
+        let maps = common::normal_tensor(rng, &[2, 5, 4, 2]);
+        check_slopes(&what, &mut { activation }, &maps, rng);
+        let mut conv =
+            Conv2D::new(4, 3).strides((2, 1)).padding(Padding::Same).groups(2).activation(activation);
+        check_slopes(&format!("Conv2D with {what}"), &mut conv, &maps, rng);
+        let rows = common::normal_tensor(rng, &[5, 7]);
+        check_slopes(&format!("Dense with {what}"), &mut Dense::new(4).activation(activation), &rows, rng);
+    }
+}
+
+#[test]
+fn pooling_layers_have_their_slopes() {
+    let pools: Vec<(&str, Box<dyn Layer<f64>>)> = vec![
+        ("max", Box::new(MaxPool2D::new(2))),
+        ("overlapping max", Box::new(MaxPool2D::new(3).strides(1).padding(Padding::Same))),
+        ("dilated max", Box::new(MaxPool2D::new((2, 3)).strides((1, 2)).dilation(2).ceil_mode(true))),
+        ("wide max", Box::new(MaxPool2D::new((6, 7)).strides(1).padding(Padding::all(2)))),
+        ("average", Box::new(AvgPool2D::new(2))),
+        (
+            "average with padding",
+            Box::new(AvgPool2D::new(3).padding(Padding::all(1)).count_include_pad(true)),
+        ),
+        ("average by 5", Box::new(AvgPool2D::new(2).strides(1).dilation(3).divisor_override(5))),
+        ("average of a last part", Box::new(AvgPool2D::new(3).strides(2).ceil_mode(true))),
+        ("global max", Box::new(GlobalMaxPool2D::new())),
+        ("global average", Box::new(GlobalAvgPool2D::new().keepdims(true))),
+        ("channel max", Box::new(ChannelMaxPool::new(2).strides(1))),
+    ];
+    for (seed, (what, mut pool)) in (1..).zip(pools) {
+        let rng = &mut Rng::seed(seed);
+        let x = distinct::<f64, _, _>(rng, (2, 8, 9, 3)).into();
+        check_slopes(what, &mut *pool, &x, rng);
+    }
+}
+
+#[test]
+fn a_whole_model_has_its_slopes() {
+    for seed in 1..=5 {
+        let rng = &mut Rng::seed(seed);
+        let mut model = sequential![
+            Conv2D::new(4, 3).padding(Padding::Same).activation(Activation::Tanh),
+            MaxPool2D::new(2),
+            sequential![Conv2D::new(6, 3).strides(2).activation(Activation::Gelu), Activation::Softsign],
+            AvgPool2D::new(2).strides(1),
+            Flatten::new(),
+            Dense::new(7).activation(Activation::Elu { alpha: 1.0 }),
+            Dense::new(3).activation(Activation::Softmax),
+        ];
+        let x = common::normal_tensor(rng, &[2, 12, 11, 2]);
+        check_slopes("model", &mut model, &x, rng);
+    }
+}
