@@ -23,7 +23,7 @@ mod padding;
 mod sampling;
 mod window;
 
-pub use axis::Axis;
+pub use axis::WindowAxis;
 pub use padding::Padding;
 pub(crate) use sampling::Sampling;
 pub use window::{Size2d, Window2d};
@@ -54,8 +54,8 @@ pub(crate) fn maps(operation: &'static str, shape: &[usize]) -> Result<[usize; 4
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry2d {
     pub(crate) batch: usize,
-    pub(crate) rows: Axis,
-    pub(crate) cols: Axis,
+    pub(crate) rows: WindowAxis,
+    pub(crate) cols: WindowAxis,
     pub(crate) in_channels: usize,
     pub(crate) out_channels: usize,
     pub(crate) groups: usize,
@@ -89,12 +89,12 @@ impl Geometry2d {
     }
 
     /// The vertical axis.
-    pub fn rows(&self) -> Axis {
+    pub fn rows(&self) -> WindowAxis {
         self.rows
     }
 
     /// The horizontal axis.
-    pub fn cols(&self) -> Axis {
+    pub fn cols(&self) -> WindowAxis {
         self.cols
     }
 

@@ -100,7 +100,7 @@ pub mod train;
 
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
-pub use geometry::{Axis, Geometry2d, Padding, Size2d, Window2d};
+pub use geometry::{Geometry2d, Padding, Size2d, Window2d, WindowAxis};
 pub use init::Initializer;
 pub use kernels::simd::{Isa, force_isa, isa};
 pub use layer::{Layer, Name, Param, Saved, Tape};

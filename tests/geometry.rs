@@ -5,10 +5,10 @@ mod common;
 
 use common::problem::{Line, problems};
 use proptest::prelude::*;
-use striate::{Axis, ErrorKind, Padding, Result, Size2d, Window2d};
+use striate::{ErrorKind, Padding, Result, Size2d, Window2d, WindowAxis};
 
-/// `Axis` is a value of checked geometries only; one comes from the rows of a convolution.
-fn rows(window: Window2d, input: usize, kernel: usize) -> Result<Axis> {
+/// `WindowAxis` is a value of checked geometries only; one comes from the rows of a convolution.
+fn rows(window: Window2d, input: usize, kernel: usize) -> Result<WindowAxis> {
     Ok(window.conv(&[1, input, 1, 1], &[kernel, 1, 1, 1])?.rows())
 }
 
@@ -28,7 +28,7 @@ fn any_line() -> impl Strategy<Value = Line> {
 }
 
 /// Checks all that an axis says about positions by looking at every one of them.
-fn check_positions(axis: &Axis, line: Line) -> std::result::Result<(), TestCaseError> {
+fn check_positions(axis: &WindowAxis, line: Line) -> std::result::Result<(), TestCaseError> {
     let padded = line.pads.0 + line.input + line.pads.1;
     for o in 0..axis.output() {
         let inside: Vec<usize> = (0..line.kernel).filter(|&tap| line.source(o, tap).is_some()).collect();

@@ -1,4 +1,4 @@
-//! [`Axis`]: how a window slides along one axis of known size.
+//! [`WindowAxis`]: how a window slides along one axis of known size.
 
 use std::ops::Range;
 
@@ -48,7 +48,7 @@ impl Fault {
 /// # Ok::<(), striate::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Axis {
+pub struct WindowAxis {
     pub(crate) input: usize,
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
@@ -58,7 +58,7 @@ pub struct Axis {
     pub(crate) output: usize,
 }
 
-impl Axis {
+impl WindowAxis {
     pub(super) fn new(
         (input, kernel, stride, dilation): (usize, usize, usize, usize),
         padding: AxisPadding,
@@ -88,7 +88,7 @@ impl Axis {
         let slack = padded.checked_sub(extent).ok_or(Fault::Window { extent, padded })?;
         let last = if ceil_mode { slack.div_ceil(stride) } else { slack / stride };
         let output = if ceil_mode && last * stride >= input + pad_before { last } else { last + 1 };
-        Ok(Axis { input, kernel, stride, dilation, pad_before, pad_after, output })
+        Ok(WindowAxis { input, kernel, stride, dilation, pad_before, pad_after, output })
     }
 
     /// The input's length.
@@ -154,7 +154,7 @@ impl Axis {
 
     /// The windows that see input position `i`, as pairs of output and tap, the earliest tap first.
     pub fn windows_over(&self, i: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let Axis { kernel, stride, dilation, pad_before, output, .. } = *self;
+        let WindowAxis { kernel, stride, dilation, pad_before, output, .. } = *self;
         let at = i.saturating_add(pad_before);
         let earliest = at.saturating_sub((kernel - 1) * dilation).div_ceil(stride);
         let latest = (at / stride).min(output - 1);

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::Axis;
+use super::WindowAxis;
 
-impl Axis {
+impl WindowAxis {
     /// What each output position reads of the input: the forward direction.
     pub(crate) fn sampling(&self) -> Sampling {
         let offset = |tap| (tap * self.dilation) as isize - self.pad_before as isize;

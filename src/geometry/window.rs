@@ -1,7 +1,7 @@
 //! [`Window2d`]: how a window slides, before it is known over what.
 
 use super::axis::extent;
-use super::{Axis, Geometry2d, Padding, maps};
+use super::{Geometry2d, Padding, WindowAxis, maps};
 use crate::{Error, Result};
 
 /// A size per spatial axis, `[height, width]`; made from one number for both, or from a pair.
@@ -262,11 +262,11 @@ impl Window2d {
         Ok(())
     }
 
-    fn axes(&self, operation: &'static str, input: [usize; 2]) -> Result<[Axis; 2]> {
+    fn axes(&self, operation: &'static str, input: [usize; 2]) -> Result<[WindowAxis; 2]> {
         let along = |axis| {
             let padding = self.padding.along(axis);
             let sizes = (input[axis], self.kernel[axis], self.strides[axis], self.dilation[axis]);
-            Axis::new(sizes, padding, self.ceil_mode)
+            WindowAxis::new(sizes, padding, self.ceil_mode)
                 .map_err(|fault| fault.on(operation, ["height", "width"][axis]))
         };
         Ok([along(0)?, along(1)?])

@@ -99,7 +99,7 @@ pub(crate) fn forward<T: Element>(
 /// phase is a dense convolution of its own.
 pub(crate) fn backward_input<T: Element>(grad: &[T], kernel: &[T], geometry: &Geometry2d, out: &mut [T]) {
     let Geometry2d { rows, cols, in_channels, out_channels, .. } = *geometry;
-    let phases = |axis: crate::Axis| 0..axis.stride.min(axis.input);
+    let phases = |axis: crate::WindowAxis| 0..axis.stride.min(axis.input);
     for (row_phase, col_phase) in phases(rows).flat_map(|r| phases(cols).map(move |c| (r, c))) {
         let (row_reads, col_reads) = (rows.backward_sampling(row_phase), cols.backward_sampling(col_phase));
         if row_reads.taps.is_empty() || col_reads.taps.is_empty() {

@@ -151,7 +151,7 @@ mod tests {
     }
 
     /// How many positions of output `o`'s window count along an axis, one by one.
-    fn count(divisor: Divisor, axis: crate::Axis, o: usize) -> usize {
+    fn count(divisor: Divisor, axis: crate::WindowAxis, o: usize) -> usize {
         let (before, after) = axis.padding();
         let (low, high) = match divisor {
             Divisor::InsideInput => (before, before + axis.input),

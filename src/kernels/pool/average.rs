@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::{Direction, Rows, columns_inside, compute, piece};
 use crate::kernels::sum::add;
-use crate::{Axis, Element, Geometry2d};
+use crate::{Element, Geometry2d, WindowAxis};
 
 /// What average pooling divides the sum over a window by.
 ///
@@ -41,7 +41,7 @@ pub enum Divisor {
 
 impl Divisor {
     /// How many positions of window `o` count along one axis.
-    fn count(self, axis: &Axis, o: usize) -> usize {
+    fn count(self, axis: &WindowAxis, o: usize) -> usize {
         match self {
             Divisor::InsideInput => axis.taps(o).len(),
             Divisor::IncludePadding => axis.padded_taps(o),
