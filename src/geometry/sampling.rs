@@ -63,13 +63,41 @@ impl Sampling {
         ((position * self.step) as isize + self.taps[place].offset) as usize
     }
 
+    /// How far beyond the first tap the tap at `place` reads.
+    pub(crate) fn beyond_first(&self, place: usize) -> usize {
+        (self.taps[place].offset - self.taps[0].offset) as usize
+    }
+
+    /// What the windows of `positions` cover together: so many places before the source, a part of the source, and so
+    /// many places behind it. The window of `positions.start + i` begins `i * step` places after the first of them.
+    pub(crate) fn cover(&self, positions: Range<usize>) -> (usize, Range<usize>, usize) {
+        let (Some(first), Some(last)) = (self.taps.first(), self.taps.last()) else { return (0, 0..0, 0) };
+        let start = (positions.start * self.step) as isize + first.offset;
+        let end = ((positions.end - 1) * self.step) as isize + last.offset + 1;
+        let source = self.source as isize;
+        let inside = start.clamp(0, source) as usize..end.clamp(0, source) as usize;
+        let outside = |places: isize| places.clamp(0, end - start) as usize;
+        (outside(-start), inside, outside(end - source))
+    }
+
+    /// The positions whose taps all read inside the source; there may be none.
+    pub(crate) fn interior(&self) -> Range<usize> {
+        let (Some(first), Some(last)) = (self.taps.first(), self.taps.last()) else { return 0..0 };
+        let before = (-first.offset).max(0) as usize;
+        let start = before.div_ceil(self.step).min(self.positions);
+        let room = self.source as isize - last.offset;
+        let end = (room.max(0) as usize).div_ceil(self.step).min(self.positions);
+        start..end.max(start)
+    }
+
+    /// Whether every tap of every position reads inside the source.
+    pub(crate) fn stays_inside(&self) -> bool {
+        let (before, _, behind) = self.cover(0..self.positions);
+        before == 0 && behind == 0
+    }
+
     /// Whether neighbouring taps read neighbouring positions.
     pub(crate) fn is_contiguous(&self) -> bool {
         self.taps.windows(2).all(|pair| pair[1].offset == pair[0].offset + 1)
-    }
-
-    /// Whether every position reads just its own.
-    pub(crate) fn is_identity(&self) -> bool {
-        self.step == 1 && self.positions == self.source && matches!(self.taps[..], [Tap { offset: 0, .. }])
     }
 }

@@ -10,10 +10,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::depthwise;
-use super::matmul::{Block, Finish, Left, PARALLEL_WORK, PackedMatrix};
+use super::matmul::{Block, Finish, Left, PackedMatrix};
 use super::patches::Patches;
-use super::sum;
+use super::{depthwise, direct, sum};
 use crate::Element;
 use crate::geometry::{Geometry2d, Sampling};
 
@@ -148,7 +147,7 @@ impl<T: Element> PhaseValues<'_, T> {
     }
 }
 
-/// The products of all patches with the kernels of their groups, tile by tile.
+/// The products of all patches with the kernels of their groups.
 fn correlate<T: Element>(
     patches: &Patches<'_, T>,
     kernel: &PackedKernel<T>,
@@ -157,40 +156,9 @@ fn correlate<T: Element>(
     finish: impl Fn(&mut [T]) + Sync,
     out: &mut [T],
 ) {
-    let groups = match kernel {
-        PackedKernel::Depthwise(kernel) => return depthwise::correlate(patches, kernel, bias, finish, out),
-        PackedKernel::Groups(groups) => groups,
-    };
-    let (group_in, group_out) = (patches.channels / groups.len(), filters / groups.len());
-    let depth = patches.rows.taps.len() * patches.cols.taps.len() * group_in;
-    let tile = tile_pixels::<T>(depth);
-    let compute = |scratch: &mut Vec<T>, (index, out): (usize, &mut [T])| {
-        let first = index * tile;
-        let rows = out.len() / filters;
-        for (group, right) in groups.iter().enumerate() {
-            let channels = group * group_in..(group + 1) * group_in;
-            let left = match patches.in_place() {
-                Some(source) => Left::Rows {
-                    values: &source[first * patches.channels + channels.start..],
-                    stride: patches.channels,
-                },
-                None => {
-                    scratch.resize(tile * depth, T::zero());
-                    patches.gather(first..first + rows, 0..patches.rows.taps.len(), channels, scratch);
-                    Left::Rows { values: scratch, stride: depth }
-                }
-            };
-            let bias = bias.map(|bias| &bias[group * group_out..][..group_out]);
-            let out = &mut out[group * group_out..];
-            Block { left, rows, right, out, out_stride: filters, finish: Finish::Store(bias) }.compute();
-        }
-        finish(out);
-    };
-    if out.len() * depth < PARALLEL_WORK {
-        let mut scratch = Vec::new();
-        out.chunks_mut(tile * filters).enumerate().for_each(|task| compute(&mut scratch, task));
-    } else {
-        out.par_chunks_mut(tile * filters).enumerate().for_each_init(Vec::new, compute);
+    match kernel {
+        PackedKernel::Depthwise(kernel) => depthwise::correlate(patches, kernel, bias, finish, out),
+        PackedKernel::Groups(groups) => direct::correlate(patches, groups, bias, filters, finish, out),
     }
 }
 
@@ -259,8 +227,9 @@ fn add_tile<T: Element>(
             into.copy_from_slice(&grad[row * filters + group * group_out..][columns]);
         });
         let left = Left::Columns { values: scratch, stride: depth };
-        let out = &mut sums[group * group_out..];
-        Block { left, rows: depth, right: &right, out, out_stride: filters, finish: Finish::Add }.compute();
+        let mut out: Vec<&mut [T]> = sums.chunks_mut(filters).map(|row| &mut row[group * group_out..]).collect();
+        let columns = 0..group_out;
+        Block { left, right: &right, columns, out: &mut out, finish: Finish::Add }.compute();
     }
 }
 

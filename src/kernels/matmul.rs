@@ -1,24 +1,30 @@
 //! Matrix products: the inner loops of convolution and of dense layers.
 //!
 //! The right factor is packed once into *panels* of as many columns as fit two vectors, rows one after the other,
-//! so that the innermost loop reads it in one stream; the left factor is read in place, by rows or by columns. A
-//! tile of `MR` rows times one panel stays in registers through the whole reduction and is written once.
+//! so that the innermost loop reads it in one stream; the left factor is read in place. A tile of some rows times one
+//! panel stays in registers through the whole reduction and is written once.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::simd::{Isa, Kernel, Simd, isa};
 use crate::Element;
 
-/// Rows of a register tile: with two vectors of columns it takes 12 of 16 registers.
+/// Rows of a register tile: with two vectors of columns it takes 12 of 16 registers. Fewer than a first-level cache
+/// has ways, so that rows a multiple of a page apart do not evict each other.
 const MR: usize = 6;
 /// Vectors across a register tile.
 const NV: usize = 2;
+/// Rows of a register tile where a panel is one vector wide.
+const NARROW_MR: usize = NV * MR;
 /// Rows of a block that one task computes: its left factor stays in the second-level cache over all panels.
 const BLOCK_ROWS: usize = 16 * MR;
 /// Multiplications below which waking another thread costs more than it saves.
 pub(crate) const PARALLEL_WORK: usize = 1 << 17;
 
-/// A `k x n` matrix as panels, the last one filled up with zeros, for the instruction set it was packed for.
+/// A `k x n` matrix as panels, for the instruction set it was packed for. The last panel is one vector wide if that
+/// is enough, and filled up with zeros.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedMatrix<T> {
     isa: Isa,
@@ -42,36 +48,49 @@ impl<T: Element> PackedMatrix<T> {
         })
     }
 
-    /// Packs the matrix that `read(row, columns, into)` copies out piece by piece.
-    pub(crate) fn from_rows(
-        k: usize,
-        n: usize,
-        read: impl Fn(usize, std::ops::Range<usize>, &mut [T]),
-    ) -> Self {
+    /// Packs the matrix that `read(row, columns, into)` copies out piece by piece, over zeros.
+    pub(crate) fn from_rows(k: usize, n: usize, read: impl Fn(usize, Range<usize>, &mut [T])) -> Self {
         let isa = isa();
-        let width = panel_width::<T>(isa);
-        let mut panels = vec![T::zero(); n.div_ceil(width) * k * width];
-        for (panel, first) in panels.chunks_exact_mut((k * width).max(1)).zip((0..n).step_by(width)) {
-            let columns = first..n.min(first + width);
+        let lanes = T::lanes(isa);
+        let filled = n.next_multiple_of(lanes);
+        let mut panels = vec![T::zero(); filled * k];
+        for first in (0..n).step_by(NV * lanes) {
+            let (width, columns) = (filled.min(first + NV * lanes) - first, first..n.min(first + NV * lanes));
+            let panel = &mut panels[first * k..][..k * width];
             for (row, values) in panel.chunks_exact_mut(width).enumerate() {
                 read(row, columns.clone(), &mut values[..columns.len()]);
             }
         }
         PackedMatrix { isa, k, n, panels }
     }
-}
 
-fn panel_width<T: Element>(isa: Isa) -> usize {
-    NV * T::lanes(isa)
+    /// The columns of a panel.
+    pub(crate) fn panel_width(&self) -> usize {
+        NV * T::lanes(self.isa)
+    }
 }
 
 /// The left factor of a product, read in place.
 #[derive(Clone, Copy)]
 pub(crate) enum Left<'a, T> {
-    /// Row `i` starts at `i * stride`.
-    Rows { values: &'a [T], stride: usize },
+    /// Each row is a chain of runs: `length` numbers from `row.start + run` on, for each run.
+    Runs { values: &'a [T], rows: &'a [Row], runs: &'a [usize], length: usize },
     /// Column `j` starts at `j * stride`: the transpose of what lies in memory.
     Columns { values: &'a [T], stride: usize },
+}
+
+/// Where a row of [`Left::Runs`] starts, and which of its runs may be other than zero.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) start: usize,
+    pub(crate) live: Range<usize>,
+}
+
+impl Row {
+    /// Rows of one run each, one after the other.
+    fn dense(count: usize, length: usize) -> Vec<Row> {
+        (0..count).map(|row| Row { start: row * length, live: 0..1 }).collect()
+    }
 }
 
 /// What becomes of a finished tile.
@@ -83,152 +102,194 @@ pub(crate) enum Finish<'a, T> {
     Add,
 }
 
-/// A product on one thread: `rows` rows of `left * right`, into `out`, whose rows lie `out_stride` apart.
-pub(crate) struct Block<'a, T> {
+/// A product on one thread: the columns `columns` of `left * right`, whole panels of it, into the rows `out`.
+pub(crate) struct Block<'a, 'b, T> {
     pub(crate) left: Left<'a, T>,
-    pub(crate) rows: usize,
     pub(crate) right: &'a PackedMatrix<T>,
-    pub(crate) out: &'a mut [T],
-    pub(crate) out_stride: usize,
+    pub(crate) columns: Range<usize>,
+    pub(crate) out: &'a mut [&'b mut [T]],
     pub(crate) finish: Finish<'a, T>,
 }
 
-impl<T: Element> Block<'_, T> {
+impl<T: Element> Block<'_, '_, T> {
     /// Computes it on the instruction set that `right` was packed for.
     pub(crate) fn compute(self) {
         T::dispatch(self.right.isa, self);
     }
 }
 
-impl<T: Element> Kernel<T> for Block<'_, T> {
+impl<T: Element> Kernel<T> for Block<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
-        let width = NV * S::LANES;
-        let PackedMatrix { k, n, panels, .. } = self.right;
-        if *k == 0 {
-            return self.finish_empty();
+        for first in self.columns.clone().step_by(NV * S::LANES) {
+            let columns = first..self.columns.end.min(first + NV * S::LANES);
+            if columns.len() <= S::LANES {
+                self.narrow_panel(simd, columns);
+            } else {
+                self.wide_panel(simd, columns);
+            }
         }
-        for (panel, first) in panels.chunks_exact(k * width).zip((0..*n).step_by(width)) {
-            let columns = first..(first + width).min(*n);
-            for row in (0..self.rows).step_by(MR) {
-                match self.rows - row {
-                    1 => self.tile::<S, 1>(simd, row, panel, columns.clone()),
-                    2 => self.tile::<S, 2>(simd, row, panel, columns.clone()),
-                    3 => self.tile::<S, 3>(simd, row, panel, columns.clone()),
-                    4 => self.tile::<S, 4>(simd, row, panel, columns.clone()),
-                    5 => self.tile::<S, 5>(simd, row, panel, columns.clone()),
-                    _ => self.tile::<S, MR>(simd, row, panel, columns.clone()),
+    }
+}
+
+/// A panel for a register tile: its columns, what their sums start from, and the right factor.
+struct Panel<'a, T, X, const V: usize> {
+    columns: Range<usize>,
+    start: [X; V],
+    values: &'a [T],
+}
+
+/// Multiplies all rows with a panel, in tiles of almost the same size: one of the listed numbers of rows.
+macro_rules! tiles {
+    ($self:ident, $simd:ident, $panel:expr, $most:ident, $($rows:literal)*) => {
+        let panel = $panel;
+        let rows = $self.out.len();
+        let tiles = rows.div_ceil($most);
+        for tile in 0..tiles {
+            let (row, end) = (tile * rows / tiles, (tile + 1) * rows / tiles);
+            match end - row {
+                $($rows => $self.tile::<S, $rows, _>($simd, row, &panel),)*
+                _ => {}
+            }
+        }
+    };
+}
+
+impl<'a, T: Element> Block<'a, '_, T> {
+    /// All rows times one panel of two vectors.
+    #[inline(always)]
+    fn wide_panel<S: Simd<T>>(&mut self, simd: S, columns: Range<usize>) {
+        tiles!(self, simd, self.panel::<S, NV>(simd, columns), MR, 1 2 3 4 5 6);
+    }
+
+    /// All rows times one panel of one vector.
+    #[inline(always)]
+    fn narrow_panel<S: Simd<T>>(&mut self, simd: S, columns: Range<usize>) {
+        tiles!(self, simd, self.panel::<S, 1>(simd, columns), NARROW_MR, 1 2 3 4 5 6 7 8 9 10 11 12);
+    }
+
+    #[inline(always)]
+    fn panel<S: Simd<T>, const V: usize>(&self, simd: S, columns: Range<usize>) -> Panel<'a, T, S::V, V> {
+        let bias = match self.finish {
+            Finish::Store(Some(bias)) => &bias[columns.clone()],
+            Finish::Store(None) | Finish::Add => &[],
+        };
+        let start = std::array::from_fn(|v| simd.load_up_to(bias.get(v * S::LANES..).unwrap_or_default()));
+        Panel { start, values: &self.right.panels[columns.start * self.right.k..], columns }
+    }
+
+    /// `M` rows from `row` on, times one panel.
+    #[inline(always)]
+    fn tile<S: Simd<T>, const M: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        panel: &Panel<'_, T, S::V, V>,
+    ) {
+        let Panel { columns, start, values: panel } = panel;
+        let mut sums = [*start; M];
+        match self.left {
+            Left::Runs { values, rows, runs, length } => {
+                let rows = &rows[row..][..M];
+                let first = rows.iter().map(|row| row.live.start).min().unwrap_or_default();
+                let end = rows.iter().map(|row| row.live.end).max().unwrap_or_default();
+                for (run, offset) in (first..).zip(&runs[first..end]) {
+                    let left: [&[T]; M] =
+                        std::array::from_fn(|i| &values[rows[i].start + offset..][..length]);
+                    let panel = &panel[run * length * V * S::LANES..][..length * V * S::LANES];
+                    accumulate(simd, length, panel, &mut sums, |step| left.map(|row| row[step]));
+                }
+            }
+            Left::Columns { values, stride } => {
+                accumulate(simd, self.right.k, panel, &mut sums, |step| {
+                    let column = &values[step * stride + row..][..M];
+                    std::array::from_fn(|i| column[i])
+                });
+            }
+        }
+        let place = columns.start - self.columns.start;
+        for (out, sums) in self.out[row..].iter_mut().zip(sums) {
+            let out = &mut out[place..][..columns.len()];
+            if out.len() == V * S::LANES {
+                for (v, sum) in sums.into_iter().enumerate() {
+                    self.finish.store(simd, sum, &mut out[v * S::LANES..][..S::LANES]);
+                }
+            } else {
+                for (sum, out) in sums.into_iter().zip(out.chunks_mut(S::LANES)) {
+                    self.finish.store(simd, sum, out);
                 }
             }
         }
     }
 }
 
-impl<T: Element> Block<'_, T> {
-    /// `M` rows from `row` on, times one panel.
+impl<T: Element> Finish<'_, T> {
     #[inline(always)]
-    fn tile<S: Simd<T>, const M: usize>(
-        &mut self,
-        simd: S,
-        row: usize,
-        panel: &[T],
-        columns: std::ops::Range<usize>,
-    ) {
-        let k = self.right.k;
-        let sums = match self.left {
-            Left::Rows { values, stride } => {
-                let rows: [&[T]; M] = std::array::from_fn(|i| &values[(row + i) * stride..][..k]);
-                accumulate::<T, S, M>(simd, k, panel, |step| rows.map(|row| row[step]))
-            }
-            Left::Columns { values, stride } => accumulate::<T, S, M>(simd, k, panel, |step| {
-                let column = &values[step * stride + row..][..M];
-                std::array::from_fn(|i| column[i])
-            }),
+    fn store<S: Simd<T>>(&self, simd: S, sum: S::V, out: &mut [T]) {
+        let sum = match self {
+            Finish::Store(_) => sum,
+            Finish::Add => simd.add(simd.load_up_to(out), sum),
         };
-        for (i, sums) in sums.into_iter().enumerate() {
-            let out = &mut self.out[(row + i) * self.out_stride..][columns.clone()];
-            for ((sum, out), at) in
-                sums.into_iter().zip(out.chunks_mut(S::LANES)).zip((0..).step_by(S::LANES))
-            {
-                let sum = match self.finish {
-                    Finish::Store(None) => sum,
-                    Finish::Store(Some(bias)) => {
-                        simd.add(sum, simd.load_up_to(&bias[columns.start + at..][..out.len()]))
-                    }
-                    Finish::Add => simd.add(simd.load_up_to(out), sum),
-                };
-                simd.store_up_to(sum, out);
-            }
-        }
-    }
-
-    /// The product over an empty reduction: the bias alone.
-    fn finish_empty(&mut self) {
-        for row in self.out.chunks_mut(self.out_stride.max(1)).take(self.rows) {
-            match self.finish {
-                Finish::Store(None) => row[..self.right.n].fill(T::zero()),
-                Finish::Store(Some(bias)) => row[..self.right.n].copy_from_slice(bias),
-                Finish::Add => {}
-            }
-        }
+        simd.store_up_to(sum, out);
     }
 }
 
-/// The sums over `k` steps of `left(step) * panel row`.
+/// Adds up, over `k` steps, `left(step) * panel row`.
 #[inline(always)]
-fn accumulate<T: Element, S: Simd<T>, const M: usize>(
+fn accumulate<T: Element, S: Simd<T>, const M: usize, const V: usize>(
     simd: S,
     k: usize,
     panel: &[T],
+    sums: &mut [[S::V; V]; M],
     left: impl Fn(usize) -> [T; M],
-) -> [[S::V; NV]; M] {
-    let mut sums = [[simd.splat(T::zero()); NV]; M];
-    for (step, right) in panel.chunks_exact(NV * S::LANES).take(k).enumerate() {
-        let right: [S::V; NV] = std::array::from_fn(|v| simd.load(&right[v * S::LANES..]));
-        let left = left(step);
-        for (sums, x) in sums.iter_mut().zip(left) {
+) {
+    for (step, right) in (0..k).zip(panel.chunks_exact(V * S::LANES)) {
+        let right: [S::V; V] = std::array::from_fn(|v| simd.load(&right[v * S::LANES..]));
+        for (sums, x) in sums.iter_mut().zip(left(step)) {
             let x = simd.splat(x);
             for (sum, y) in sums.iter_mut().zip(right) {
                 *sum = simd.mul_add(x, y, *sum);
             }
         }
     }
-    sums
 }
 
 /// `out = a * b + bias`, for `a` of `m x k` and `out` of `m x n`, both without gaps between rows.
 pub(crate) fn product<T: Element>(a: &[T], b: &PackedMatrix<T>, bias: Option<&[T]>, out: &mut [T]) {
-    let PackedMatrix { k, n, .. } = *b;
-    if n == 0 {
-        return;
-    }
-    let block = |(index, out): (usize, &mut [T])| {
-        let left = Left::Rows { values: &a[index * BLOCK_ROWS * k..], stride: k };
-        let rows = out.len() / n;
-        Block { left, rows, right: b, out, out_stride: n, finish: Finish::Store(bias) }.compute();
-    };
-    if out.len() * k < PARALLEL_WORK {
-        out.chunks_mut(BLOCK_ROWS * n).enumerate().for_each(block);
-    } else {
-        out.par_chunks_mut(BLOCK_ROWS * n).enumerate().for_each(block);
-    }
+    let rows = Row::dense(BLOCK_ROWS, b.k);
+    let left =
+        |first| Left::Runs { values: &a[first * b.k..], rows: &rows, runs: &[0], length: b.k };
+    each_block(b, out, Finish::Store(bias), left);
 }
 
 /// `out = transpose(a) * b`, for `a` of `p x m`, `b` of `p x n` and `out` of `m x n`, all without gaps.
 pub(crate) fn transposed_product<T: Element>(a: &[T], b: &[T], (m, n): (usize, usize), out: &mut [T]) {
-    if m == 0 || n == 0 {
+    if m == 0 {
         return;
     }
-    let p = a.len() / m;
-    let b = PackedMatrix::new(b, p, n);
+    let b = PackedMatrix::new(b, a.len() / m, n);
+    let left = |first| Left::Columns { values: a.get(first..).unwrap_or_default(), stride: m };
+    each_block(&b, out, Finish::Store(None), left);
+}
+
+/// The product of `left(first row)` and `b` for every block of rows of `out`.
+fn each_block<'a, T: Element>(
+    b: &PackedMatrix<T>,
+    out: &mut [T],
+    finish: Finish<'_, T>,
+    left: impl Fn(usize) -> Left<'a, T> + Sync,
+) {
+    let n = b.n;
+    if n == 0 {
+        return;
+    }
     let block = |(index, out): (usize, &mut [T])| {
-        let left = Left::Columns { values: a.get(index * BLOCK_ROWS..).unwrap_or_default(), stride: m };
-        let rows = out.len() / n;
-        Block { left, rows, right: &b, out, out_stride: n, finish: Finish::Store(None) }.compute();
+        let mut out: Vec<&mut [T]> = out.chunks_exact_mut(n).collect();
+        Block { left: left(index * BLOCK_ROWS), right: b, columns: 0..n, out: &mut out, finish }.compute();
     };
-    if out.len() * p < PARALLEL_WORK {
+    if out.len() * b.k < PARALLEL_WORK {
         out.chunks_mut(BLOCK_ROWS * n).enumerate().for_each(block);
     } else {
         out.par_chunks_mut(BLOCK_ROWS * n).enumerate().for_each(block);
@@ -279,9 +340,11 @@ mod tests {
             let mut out = numbers(rows * n, 3);
             let product = naive(&a, &b, &vec![0.0; n], (rows, k, n));
             let want: Vec<f32> = out.iter().zip(product).map(|(x, y)| x + y).collect();
-            let left = Left::Rows { values: &a, stride: k };
+            let starts = Row::dense(rows, k);
+            let left = Left::Runs { values: &a, rows: &starts, runs: &[0], length: k };
             let right = PackedMatrix::new(&b, k, n);
-            Block { left, rows, right: &right, out: &mut out, out_stride: n, finish: Finish::Add }.compute();
+            let mut lines: Vec<&mut [f32]> = out.chunks_exact_mut(n).collect();
+            Block { left, right: &right, columns: 0..n, out: &mut lines, finish: Finish::Add }.compute();
             prop_assert_eq!(out, want);
         }
     }

@@ -2,8 +2,12 @@
 
 pub(crate) mod conv;
 mod depthwise;
+mod direct;
+mod disjoint;
+mod field;
 pub(crate) mod matmul;
 mod patches;
 pub(crate) mod pool;
 pub(crate) mod simd;
 pub(crate) mod sum;
+

@@ -13,7 +13,7 @@ pub(crate) struct Patches<'a, T> {
     pub(crate) cols: Sampling,
 }
 
-impl<'a, T: Copy + Default> Patches<'a, T> {
+impl<T: Copy + Default> Patches<'_, T> {
     /// Positions of the result in one image.
     pub(crate) fn positions(&self) -> usize {
         self.rows.positions * self.cols.positions
@@ -24,11 +24,6 @@ impl<'a, T: Copy + Default> Patches<'a, T> {
     pub(crate) fn place(&self, pixel: usize) -> (usize, usize, usize) {
         let (line, col) = (pixel / self.cols.positions, pixel % self.cols.positions);
         (line / self.rows.positions, line % self.rows.positions, col)
-    }
-
-    /// The source itself, where it already is the matrix of patches: a window of 1x1 that moves by one.
-    pub(crate) fn in_place(&self) -> Option<&'a [T]> {
-        (self.rows.is_identity() && self.cols.is_identity()).then_some(self.source)
     }
 
     /// Gathers the patches of `pixels`, numbered row by row and image by image, one after the other. Of each it

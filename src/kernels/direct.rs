@@ -1,0 +1,78 @@
+//! Convolution as a matrix product without a matrix of patches: tiles of positions read a [`Field`] in place.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::disjoint::columns;
+use super::field::{Field, Scratch};
+use super::matmul::{Block, Finish, PARALLEL_WORK, PackedMatrix};
+use super::patches::Patches;
+use crate::Element;
+
+/// Bytes of source and of output that a task works on at a time: about half of a second-level cache.
+const BLOCK_BYTES: usize = 256 << 10;
+/// The fewest and the most positions of a block.
+const BLOCK_PIXELS: Range<usize> = 48..384;
+
+/// The products of all patches with the kernels of their groups, then `finish` over each block of positions while it
+/// is in the cache.
+pub(super) fn correlate<T: Element>(
+    patches: &Patches<'_, T>,
+    groups: &[PackedMatrix<T>],
+    bias: Option<&[T]>,
+    filters: usize,
+    finish: impl Fn(&mut [T]) + Sync,
+    out: &mut [T],
+) {
+    let (group_in, group_out) = (patches.channels / groups.len(), filters / groups.len());
+    let field = Field::new(patches, group_in);
+    let work = out.len() * patches.rows.taps.len() * patches.cols.taps.len() * group_in;
+    let threads = if work < PARALLEL_WORK { 1 } else { rayon::current_num_threads() };
+    let pixels = out.len() / filters;
+    let block = block_pixels(&field, pixels, filters, threads);
+
+    // The filters `piece` of the positions from `first` on.
+    let compute = |scratch: &mut Scratch<T>, first: usize, piece: Range<usize>, out: &mut [&mut [T]]| {
+        field.fill(scratch, first..first + out.len());
+        for group in piece.start / group_out..piece.end.div_ceil(group_out) {
+            let start = group * group_out;
+            let columns = piece.start.max(start) - start..piece.end.min(start + group_out) - start;
+            let place = start + columns.start - piece.start;
+            let mut out: Vec<&mut [T]> = out.iter_mut().map(|row| &mut row[place..]).collect();
+            let finish = Finish::Store(bias.map(|bias| &bias[start..start + group_out]));
+            let left = field.left(scratch, group * group_in);
+            Block { left, right: &groups[group], columns, out: &mut out, finish }.compute();
+        }
+    };
+    let compute_block = |scratch: &mut Scratch<T>, (index, out): (usize, &mut [T])| {
+        let mut rows: Vec<&mut [T]> = out.chunks_exact_mut(filters).collect();
+        compute(scratch, index * block, 0..filters, &mut rows);
+        finish(out);
+    };
+    if threads == 1 {
+        let mut scratch = Scratch::new();
+        out.chunks_mut(block * filters).enumerate().for_each(|task| compute_block(&mut scratch, task));
+    } else if pixels > block {
+        out.par_chunks_mut(block * filters).enumerate().for_each_init(Scratch::new, compute_block);
+    } else {
+        // One block: the threads share the filters, and so each reads only its part of the kernel.
+        let unit = if groups.len() == 1 { groups[0].panel_width() } else { group_out };
+        let width = filters.div_ceil(unit).div_ceil(threads) * unit;
+        columns(out, filters, width).into_par_iter().for_each(|(piece, mut out)| {
+            compute(&mut Scratch::new(), 0, piece, &mut out);
+        });
+        finish(out);
+    }
+}
+
+/// How many positions make a block: few enough for the cache, and as many blocks for each thread.
+fn block_pixels<T: Element>(field: &Field<'_, T>, pixels: usize, filters: usize, threads: usize) -> usize {
+    let pixel_bytes = field.copied(1).max(filters) * size_of::<T>();
+    let most = (BLOCK_BYTES / pixel_bytes.max(1)).clamp(BLOCK_PIXELS.start, BLOCK_PIXELS.end);
+    let blocks = match pixels.div_ceil(most) {
+        0 | 1 => 1,
+        blocks => blocks.next_multiple_of(threads),
+    };
+    pixels.div_ceil(blocks).max(1)
+}
