@@ -51,8 +51,16 @@ impl<'a, T: Element> Field<'a, T> {
         let whole = depth == channels && cols.is_contiguous();
         let (runs_a_line, length) =
             if whole { (1, cols.taps.len() * depth) } else { (cols.taps.len(), depth) };
-        let line = |i| (0..runs_a_line).map(move |j| rows.beyond_first(i) * pitch + cols.beyond_first(j) * channels);
-        Field { patches, in_place, pitch, runs: (0..rows.taps.len()).flat_map(line).collect(), runs_a_line, length }
+        let line =
+            |i| (0..runs_a_line).map(move |j| rows.beyond_first(i) * pitch + cols.beyond_first(j) * channels);
+        Field {
+            patches,
+            in_place,
+            pitch,
+            runs: (0..rows.taps.len()).flat_map(line).collect(),
+            runs_a_line,
+            length,
+        }
     }
 
     /// Numbers of the field that a block of so many positions takes up, beyond those of the source.
@@ -104,7 +112,9 @@ impl<'a, T: Element> Field<'a, T> {
                 let end = scratch.values.len() + self.pitch;
                 let from = (first_line + line) * cols.source;
                 scratch.values.extend(blank(before * channels));
-                scratch.values.extend_from_slice(&source[(from + seen.start) * channels..(from + seen.end) * channels]);
+                scratch
+                    .values
+                    .extend_from_slice(&source[(from + seen.start) * channels..(from + seen.end) * channels]);
                 scratch.values.extend(blank(behind * channels));
                 scratch.values.resize(end, T::zero());
             }

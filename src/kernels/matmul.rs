@@ -146,13 +146,16 @@ macro_rules! tiles {
     ($self:ident, $simd:ident, $panel:expr, $most:ident, $($rows:literal)*) => {
         let panel = $panel;
         let rows = $self.out.len();
-        let tiles = rows.div_ceil($most);
+        let tiles = rows.div_ceil($most).max(1);
+        let (size, larger) = (rows / tiles, rows % tiles);
+        let mut row = 0;
         for tile in 0..tiles {
-            let (row, end) = (tile * rows / tiles, (tile + 1) * rows / tiles);
-            match end - row {
+            let size = size + usize::from(tile < larger);
+            match size {
                 $($rows => $self.tile::<S, $rows, _>($simd, row, &panel),)*
                 _ => {}
             }
+            row += size;
         }
     };
 }
@@ -195,62 +198,84 @@ impl<'a, T: Element> Block<'a, '_, T> {
                 let rows = &rows[row..][..M];
                 let first = rows.iter().map(|row| row.live.start).min().unwrap_or_default();
                 let end = rows.iter().map(|row| row.live.end).max().unwrap_or_default();
-                for (run, offset) in (first..).zip(&runs[first..end]) {
-                    let left: [&[T]; M] =
-                        std::array::from_fn(|i| &values[rows[i].start + offset..][..length]);
+                // Slices of one length, so that one check a run does for all of them.
+                let reach = runs.last().map_or(0, |last| last + length);
+                let mut patches: [&[T]; M] = [&[]; M];
+                for i in 0..M {
+                    patches[i] = &values[rows[i].start..][..reach];
+                }
+                for (run, &offset) in (first..).zip(&runs[first..end]) {
+                    let mut left = patches;
+                    for row in &mut left {
+                        *row = &row[offset..][..length];
+                    }
                     let panel = &panel[run * length * V * S::LANES..][..length * V * S::LANES];
-                    accumulate(simd, length, panel, &mut sums, |step| left.map(|row| row[step]));
+                    accumulate(simd, length, panel, &mut sums, |step, i| left[i][step]);
                 }
             }
             Left::Columns { values, stride } => {
-                accumulate(simd, self.right.k, panel, &mut sums, |step| {
-                    let column = &values[step * stride + row..][..M];
-                    std::array::from_fn(|i| column[i])
+                accumulate(simd, self.right.k, panel, &mut sums, |step, i| {
+                    values[step * stride + row..][..M][i]
                 });
             }
         }
         let place = columns.start - self.columns.start;
-        for (out, sums) in self.out[row..].iter_mut().zip(sums) {
-            let out = &mut out[place..][..columns.len()];
-            if out.len() == V * S::LANES {
-                for (v, sum) in sums.into_iter().enumerate() {
-                    self.finish.store(simd, sum, &mut out[v * S::LANES..][..S::LANES]);
-                }
-            } else {
-                for (sum, out) in sums.into_iter().zip(out.chunks_mut(S::LANES)) {
-                    self.finish.store(simd, sum, out);
+        let out = &mut self.out[row..][..M];
+        if columns.len() == V * S::LANES && matches!(self.finish, Finish::Store(_)) {
+            for i in 0..M {
+                let out = &mut out[i][place..][..V * S::LANES];
+                for v in 0..V {
+                    simd.store(sums[i][v], &mut out[v * S::LANES..]);
                 }
             }
+        } else {
+            self.finish.store(simd, &sums, out, place..place + columns.len());
         }
     }
 }
 
 impl<T: Element> Finish<'_, T> {
+    /// Stores a tile, the last vector perhaps in part.
     #[inline(always)]
-    fn store<S: Simd<T>>(&self, simd: S, sum: S::V, out: &mut [T]) {
-        let sum = match self {
-            Finish::Store(_) => sum,
-            Finish::Add => simd.add(simd.load_up_to(out), sum),
-        };
-        simd.store_up_to(sum, out);
+    fn store<S: Simd<T>, const M: usize, const V: usize>(
+        &self,
+        simd: S,
+        sums: &[[S::V; V]; M],
+        out: &mut [&mut [T]],
+        columns: Range<usize>,
+    ) {
+        for (sums, out) in sums.iter().zip(out) {
+            for (&sum, out) in sums.iter().zip(out[columns.clone()].chunks_mut(S::LANES)) {
+                let sum = match self {
+                    Finish::Store(_) => sum,
+                    Finish::Add => simd.add(simd.load_up_to(out), sum),
+                };
+                simd.store_up_to(sum, out);
+            }
+        }
     }
 }
 
-/// Adds up, over `k` steps, `left(step) * panel row`.
+/// Adds up, over `k` steps, `left(step, row) * panel row`. Loops by index: what is not inlined is not compiled for the
+/// instruction set, and the adaptors of arrays are not always.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)]
 fn accumulate<T: Element, S: Simd<T>, const M: usize, const V: usize>(
     simd: S,
     k: usize,
     panel: &[T],
     sums: &mut [[S::V; V]; M],
-    left: impl Fn(usize) -> [T; M],
+    left: impl Fn(usize, usize) -> T,
 ) {
-    for (step, right) in (0..k).zip(panel.chunks_exact(V * S::LANES)) {
-        let right: [S::V; V] = std::array::from_fn(|v| simd.load(&right[v * S::LANES..]));
-        for (sums, x) in sums.iter_mut().zip(left(step)) {
-            let x = simd.splat(x);
-            for (sum, y) in sums.iter_mut().zip(right) {
-                *sum = simd.mul_add(x, y, *sum);
+    for (step, panel) in (0..k).zip(panel.chunks_exact(V * S::LANES)) {
+        let mut right = [simd.splat(T::zero()); V];
+        for v in 0..V {
+            right[v] = simd.load(&panel[v * S::LANES..]);
+        }
+        for i in 0..M {
+            let x = simd.splat(left(step, i));
+            for v in 0..V {
+                sums[i][v] = simd.mul_add(x, right[v], sums[i][v]);
             }
         }
     }
@@ -259,8 +284,7 @@ fn accumulate<T: Element, S: Simd<T>, const M: usize, const V: usize>(
 /// `out = a * b + bias`, for `a` of `m x k` and `out` of `m x n`, both without gaps between rows.
 pub(crate) fn product<T: Element>(a: &[T], b: &PackedMatrix<T>, bias: Option<&[T]>, out: &mut [T]) {
     let rows = Row::dense(BLOCK_ROWS, b.k);
-    let left =
-        |first| Left::Runs { values: &a[first * b.k..], rows: &rows, runs: &[0], length: b.k };
+    let left = |first| Left::Runs { values: &a[first * b.k..], rows: &rows, runs: &[0], length: b.k };
     each_block(b, out, Finish::Store(bias), left);
 }
 

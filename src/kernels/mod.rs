@@ -10,4 +10,3 @@ mod patches;
 pub(crate) mod pool;
 pub(crate) mod simd;
 pub(crate) mod sum;
-
