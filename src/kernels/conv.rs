@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::depthwise::GroupWeights;
 use super::matmul::{Block, Finish, Left, PackedMatrix};
 use super::patches::Patches;
 use super::{depthwise, direct, sum};
@@ -29,18 +30,18 @@ const GRADIENT_ELEMENTS: usize = 1 << 22;
 pub(crate) enum PackedKernel<T> {
     /// One packed matrix a group.
     Groups(Vec<PackedMatrix<T>>),
-    /// One filter a channel: a row of channels for each tap.
-    Depthwise(Vec<T>),
+    /// Few channels a group.
+    Few(GroupWeights<T>),
 }
 
 impl<T: Element> PackedKernel<T> {
     /// Packs a kernel `[kh, kw, channels / groups, filters]`.
     pub(crate) fn new(kernel: &[T], geometry: &Geometry2d) -> Self {
         let [kh, kw, group_in, filters] = geometry.kernel_shape();
-        if is_depthwise(geometry) {
-            return PackedKernel::Depthwise(kernel.to_vec());
-        }
         let group_out = filters / geometry.groups;
+        if geometry.groups > 1 && GroupWeights::<T>::suit(group_in, group_out) {
+            return PackedKernel::Few(GroupWeights { block: group_in, values: kernel.to_vec() });
+        }
         let group = |group| {
             PackedMatrix::from_rows(kh * kw * group_in, group_out, |row, columns, into| {
                 into.copy_from_slice(&kernel[row * filters + group * group_out..][columns]);
@@ -54,11 +55,16 @@ impl<T: Element> PackedKernel<T> {
         let [_, kw, group_in, filters] = geometry.kernel_shape();
         let taps: Vec<usize> =
             rows.taps.iter().flat_map(|i| cols.taps.iter().map(|j| i.index * kw + j.index)).collect();
-        if is_depthwise(geometry) {
-            let channels = |tap| &kernel[tap * filters..][..filters];
-            return PackedKernel::Depthwise(taps.into_iter().flat_map(channels).copied().collect());
-        }
         let group_out = filters / geometry.groups;
+        if geometry.groups > 1 && GroupWeights::<T>::suit(group_in, group_out) {
+            let mut values = Vec::with_capacity(taps.len() * group_in * filters);
+            for (tap, filter) in taps.into_iter().flat_map(|tap| (0..group_in).map(move |f| (tap, f))) {
+                let at =
+                    |i: usize| (tap * group_in + i % group_in) * filters + i / group_in * group_in + filter;
+                values.extend((0..filters).map(|i| kernel[at(i)]));
+            }
+            return PackedKernel::Few(GroupWeights { block: group_in, values });
+        }
         let group = |group| {
             PackedMatrix::from_rows(taps.len() * group_out, group_in, |row, columns, into| {
                 let (tap, filter) = (taps[row / group_out], group * group_out + row % group_out);
@@ -157,7 +163,7 @@ fn correlate<T: Element>(
     out: &mut [T],
 ) {
     match kernel {
-        PackedKernel::Depthwise(kernel) => depthwise::correlate(patches, kernel, bias, finish, out),
+        PackedKernel::Few(weights) => depthwise::correlate(patches, weights, bias, finish, out),
         PackedKernel::Groups(groups) => direct::correlate(patches, groups, bias, filters, finish, out),
     }
 }
@@ -283,7 +289,12 @@ mod tests {
             (0..4_usize, 0..4_usize, 0..4_usize, 0..4_usize)
                 .prop_map(|(top, bottom, left, right)| Padding::Explicit { top, bottom, left, right }),
         ];
-        let channels = prop_oneof![(1..4_usize, 1..4_usize, 1..20_usize), (1..20_usize, Just(1), Just(1))];
+        let channels = prop_oneof![
+            (1..4_usize, 1..4_usize, 1..20_usize),
+            (1..20_usize, Just(1), Just(1)),
+            (1..9_usize, Just(2), Just(2)),
+            (1..7_usize, Just(4), Just(4)),
+        ];
         (1..4_usize, pair(1..9), pair(1..5), pair(1..4), pair(1..3), padding, channels).prop_filter_map(
             "the window is larger than the input",
             |(n, (h, w), kernel, strides, dilation, padding, (groups, group_in, group_out))| {
@@ -324,5 +335,77 @@ mod tests {
             backward_kernel(&x, &grad, &geometry, &mut out);
             prop_assert_eq!(out, dw);
         }
+    }
+
+    /// Shapes that take each path: whole and partial panels, several blocks, filters split among threads, in place and
+    /// padded, strides and dilation, first layers, depthwise, groups of 2, 4 and more.
+    fn cases() -> Vec<Geometry2d> {
+        let case = |input: [usize; 4], kernel: [usize; 4], window: Window2d| {
+            let groups = input[3] / kernel[2];
+            window.groups(groups).conv(&input, &kernel).unwrap()
+        };
+        let same = |size| Window2d::new(size).padding(Padding::Same);
+        vec![
+            case([1, 30, 41, 3], [5, 5, 3, 20], same(5)),
+            case([2, 31, 30, 3], [7, 7, 3, 33], Window2d::new(7).strides(2).padding(Padding::all(3))),
+            case([1, 7, 7, 64], [3, 3, 64, 72], same(3)),
+            case([3, 9, 9, 16], [3, 3, 16, 40], same(3).dilation(2)),
+            case([1, 14, 14, 32], [1, 1, 32, 24], Window2d::new(1).strides(2)),
+            case([2, 23, 23, 12], [1, 1, 12, 17], Window2d::new(1)),
+            case([2, 30, 29, 20], [3, 3, 1, 20], same(3)),
+            case([1, 30, 29, 9], [5, 5, 1, 9], same(5).strides(2)),
+            case([1, 20, 20, 3], [3, 3, 1, 3], same(3)),
+            case([1, 25, 24, 24], [3, 3, 4, 24], same(3)),
+            case([1, 25, 24, 10], [3, 3, 2, 10], same(3).strides(2)),
+            case([1, 12, 12, 36], [3, 3, 6, 12], same(3)),
+        ]
+    }
+
+    /// Numbers whose sums are not exact.
+    fn fractions<T: Element>(len: usize, salt: usize) -> Vec<T> {
+        (0..len).map(|i| T::of(((i * 7919 + salt * 104_729) % 1009) as f64 / 1009.0 - 0.5)).collect()
+    }
+
+    /// Compares the forward pass with the definition in double precision, and different numbers of threads bit by bit.
+    fn check_forward<T: Element>(geometry: &Geometry2d, what: &str) {
+        let x = fractions::<T>(len(geometry.input_shape()), 1);
+        let kernel = fractions::<T>(len(geometry.kernel_shape()), 2);
+        let bias = fractions::<T>(geometry.out_channels, 3);
+        let mut want: Vec<(f64, f64)> = vec![(0.0, 0.0); len(geometry.output_shape())];
+        for (want, bias) in want.iter_mut().zip(bias.iter().cycle()) {
+            *want = (bias.to_double(), bias.to_double().abs());
+        }
+        each_product(geometry, |input, weight, output| {
+            let product = x[input].to_double() * kernel[weight].to_double();
+            want[output] = (want[output].0 + product, want[output].1 + product.abs());
+        });
+        let packed = PackedKernel::new(&kernel, geometry);
+        let [first, others @ ..] = [1, 2, 5].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut out = vec![T::nan(); want.len()];
+            pool.install(|| forward(&x, &packed, Some(&bias), geometry, |_| {}, &mut out));
+            out
+        });
+        let terms = (len(geometry.kernel_shape()) / geometry.out_channels) as f64;
+        let bound = (8.0 * terms.sqrt()).max(16.0) * T::epsilon().to_double() / 2.0;
+        for (got, (want, size)) in first.iter().zip(want) {
+            assert!((got.to_double() - want).abs() <= bound * size, "{what}: {got} for {want}, {geometry:?}");
+        }
+        for other in others {
+            assert!(first == other, "{what}: the number of threads changes {geometry:?}");
+        }
+    }
+
+    #[test]
+    fn every_path_is_accurate_and_the_same_on_any_number_of_threads() {
+        let before = crate::isa();
+        for isa in crate::Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            crate::force_isa(isa).unwrap();
+            for geometry in cases() {
+                check_forward::<f32>(&geometry, &format!("f32, {isa}"));
+                check_forward::<f64>(&geometry, &format!("f64, {isa}"));
+            }
+        }
+        crate::force_isa(before).unwrap();
     }
 }

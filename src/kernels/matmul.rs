@@ -8,7 +8,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::simd::{Isa, Kernel, Simd, isa};
+use super::pieces::even_pieces;
+use super::simd::{Isa, Kernel, MAX_LANES, Simd, isa};
+use super::sum;
 use crate::Element;
 
 /// Rows of a register tile: with two vectors of columns it takes 12 of 16 registers. Fewer than a first-level cache
@@ -145,17 +147,11 @@ struct Panel<'a, T, X, const V: usize> {
 macro_rules! tiles {
     ($self:ident, $simd:ident, $panel:expr, $most:ident, $($rows:literal)*) => {
         let panel = $panel;
-        let rows = $self.out.len();
-        let tiles = rows.div_ceil($most).max(1);
-        let (size, larger) = (rows / tiles, rows % tiles);
-        let mut row = 0;
-        for tile in 0..tiles {
-            let size = size + usize::from(tile < larger);
+        for (row, size) in even_pieces(0..$self.out.len(), $most) {
             match size {
                 $($rows => $self.tile::<S, $rows, _>($simd, row, &panel),)*
                 _ => {}
             }
-            row += size;
         }
     };
 }
@@ -192,6 +188,11 @@ impl<'a, T: Element> Block<'a, '_, T> {
         panel: &Panel<'_, T, S::V, V>,
     ) {
         let Panel { columns, start, values: panel } = panel;
+        let place = columns.start - self.columns.start;
+        let out = &mut self.out[row..][..M];
+        for i in 0..M {
+            simd.prefetch(&mut out[i][place..]);
+        }
         let mut sums = [*start; M];
         match self.left {
             Left::Runs { values, rows, runs, length } => {
@@ -219,8 +220,6 @@ impl<'a, T: Element> Block<'a, '_, T> {
                 });
             }
         }
-        let place = columns.start - self.columns.start;
-        let out = &mut self.out[row..][..M];
         if columns.len() == V * S::LANES && matches!(self.finish, Finish::Store(_)) {
             for i in 0..M {
                 let out = &mut out[i][place..][..V * S::LANES];
@@ -229,29 +228,28 @@ impl<'a, T: Element> Block<'a, '_, T> {
                 }
             }
         } else {
-            self.finish.store(simd, &sums, out, place..place + columns.len());
+            let mut tile = [[[T::zero(); MAX_LANES]; V]; M];
+            for i in 0..M {
+                for v in 0..V {
+                    simd.store(sums[i][v], &mut tile[i][v]);
+                }
+            }
+            for (out, sums) in out.iter_mut().zip(&tile) {
+                let out = &mut out[place..][..columns.len()];
+                for (out, sums) in out.chunks_mut(S::LANES).zip(sums) {
+                    self.finish.store(&sums[..out.len()], out);
+                }
+            }
         }
     }
 }
 
 impl<T: Element> Finish<'_, T> {
-    /// Stores a tile, the last vector perhaps in part.
-    #[inline(always)]
-    fn store<S: Simd<T>, const M: usize, const V: usize>(
-        &self,
-        simd: S,
-        sums: &[[S::V; V]; M],
-        out: &mut [&mut [T]],
-        columns: Range<usize>,
-    ) {
-        for (sums, out) in sums.iter().zip(out) {
-            for (&sum, out) in sums.iter().zip(out[columns.clone()].chunks_mut(S::LANES)) {
-                let sum = match self {
-                    Finish::Store(_) => sum,
-                    Finish::Add => simd.add(simd.load_up_to(out), sum),
-                };
-                simd.store_up_to(sum, out);
-            }
+    /// Stores a part of a finished row.
+    fn store(&self, sums: &[T], out: &mut [T]) {
+        match self {
+            Finish::Store(_) => out.copy_from_slice(sums),
+            Finish::Add => sum::add(out, sums),
         }
     }
 }

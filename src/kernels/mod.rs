@@ -7,6 +7,7 @@ mod disjoint;
 mod field;
 pub(crate) mod matmul;
 mod patches;
+mod pieces;
 pub(crate) mod pool;
 pub(crate) mod simd;
 pub(crate) mod sum;

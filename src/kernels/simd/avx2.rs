@@ -25,8 +25,50 @@ unsafe fn enter<T: Copy + Default, S: Simd<T>, K: Kernel<T>>(simd: S, kernel: K)
     kernel.run(simd)
 }
 
+/// Whether a slice of `len` numbers has `lanes` of them from each of the first `N` multiples of `stride` on.
+#[inline(always)]
+fn holds<const N: usize>(len: usize, stride: usize, lanes: usize) -> bool {
+    // By division, which the compiler takes out of loops and which cannot overflow.
+    N == 0 || lanes <= len && (N == 1 || stride <= (len - lanes) / (N - 1))
+}
+
+/// [`Simd::spread`] for blocks of 2 and 4 lanes.
+#[inline(always)]
+fn spread_ps<const BLOCK: usize>(_: Avx2, v: __m256, lane: usize) -> __m256 {
+    // SAFETY: the handle proves that the processor has AVX.
+    unsafe {
+        match (BLOCK, lane) {
+            (2, 0) => _mm256_permute_ps::<0b10_10_00_00>(v),
+            (2, 1) => _mm256_permute_ps::<0b11_11_01_01>(v),
+            (4, 0) => _mm256_permute_ps::<0b00_00_00_00>(v),
+            (4, 1) => _mm256_permute_ps::<0b01_01_01_01>(v),
+            (4, 2) => _mm256_permute_ps::<0b10_10_10_10>(v),
+            (4, 3) => _mm256_permute_ps::<0b11_11_11_11>(v),
+            _ => unreachable!("blocks of 2 or 4 lanes"),
+        }
+    }
+}
+
+/// [`Simd::spread`] for blocks of 2 and 4 lanes.
+#[inline(always)]
+fn spread_pd<const BLOCK: usize>(_: Avx2, v: __m256d, lane: usize) -> __m256d {
+    // SAFETY: the handle proves that the processor has AVX2.
+    unsafe {
+        match (BLOCK, lane) {
+            (2, 0) => _mm256_permute_pd::<0b0000>(v),
+            (2, 1) => _mm256_permute_pd::<0b1111>(v),
+            (4, 0) => _mm256_permute4x64_pd::<0b00_00_00_00>(v),
+            (4, 1) => _mm256_permute4x64_pd::<0b01_01_01_01>(v),
+            (4, 2) => _mm256_permute4x64_pd::<0b10_10_10_10>(v),
+            (4, 3) => _mm256_permute4x64_pd::<0b11_11_11_11>(v),
+            _ => unreachable!("blocks of 2 or 4 lanes"),
+        }
+    }
+}
+
 macro_rules! avx2 {
-    ($element:ty, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $fma:ident) => {
+    ($element:ty, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $fma:ident,
+     $spread:ident) => {
         impl Simd<$element> for Avx2 {
             type V = $vector;
             const LANES: usize = $lanes;
@@ -64,6 +106,42 @@ macro_rules! avx2 {
             }
 
             #[inline(always)]
+            fn load_strided<const N: usize>(self, from: &[$element], stride: usize) -> [Self::V; N] {
+                assert!(holds::<N>(from.len(), stride, $lanes));
+                let mut vectors = [Simd::<$element>::splat(self, 0.0); N];
+                for i in 0..N {
+                    // SAFETY: `self` proves AVX; by `holds`, the slice has `$lanes` numbers from there on.
+                    vectors[i] = unsafe { $load(from.as_ptr().add(i * stride)) };
+                }
+                vectors
+            }
+
+            #[inline(always)]
+            fn store_strided<const N: usize>(
+                self,
+                vectors: [Self::V; N],
+                to: &mut [$element],
+                stride: usize,
+            ) {
+                assert!(holds::<N>(to.len(), stride, $lanes));
+                for i in 0..N {
+                    // SAFETY: `self` proves AVX; by `holds`, the slice has `$lanes` numbers from there on.
+                    unsafe { $store(to.as_mut_ptr().add(i * stride), vectors[i]) }
+                }
+            }
+
+            #[inline(always)]
+            fn spread<const BLOCK: usize>(self, v: Self::V, lane: usize) -> Self::V {
+                if BLOCK <= 1 { v } else { $spread::<BLOCK>(self, v, lane) }
+            }
+
+            #[inline(always)]
+            fn prefetch(self, to: &mut [$element]) {
+                // SAFETY: a hint, which no address makes invalid; processors without it pass over it.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(to.as_ptr().cast()) }
+            }
+
+            #[inline(always)]
             fn enter<K: Kernel<$element>>(self, kernel: K) -> K::Output {
                 // SAFETY: `self` proves that the processor has AVX2 and FMA.
                 unsafe { enter::<$element, Self, K>(self, kernel) }
@@ -71,5 +149,25 @@ macro_rules! avx2 {
         }
     };
 }
-avx2!(f32, __m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_fmadd_ps);
-avx2!(f64, __m256d, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_add_pd, _mm256_fmadd_pd);
+avx2!(
+    f32,
+    __m256,
+    8,
+    _mm256_set1_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_add_ps,
+    _mm256_fmadd_ps,
+    spread_ps
+);
+avx2!(
+    f64,
+    __m256d,
+    4,
+    _mm256_set1_pd,
+    _mm256_loadu_pd,
+    _mm256_storeu_pd,
+    _mm256_add_pd,
+    _mm256_fmadd_pd,
+    spread_pd
+);

@@ -14,7 +14,7 @@ pub use isa::{Isa, force_isa, isa};
 use portable::Portable;
 
 /// The most lanes of any vector.
-const MAX_LANES: usize = 16;
+pub(super) const MAX_LANES: usize = 16;
 
 /// The handle of an instruction set: vectors of `T`, and the operations that kernels need on them.
 pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
@@ -37,6 +37,43 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
 
     /// `a * b + c`; rounded once where the hardware does so.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+
+    /// Vectors that start at the multiples of `stride`, so that one check of bounds does for all of them.
+    #[inline(always)]
+    fn load_strided<const N: usize>(self, from: &[T], stride: usize) -> [Self::V; N] {
+        let mut vectors = [self.splat(T::default()); N];
+        for (i, vector) in vectors.iter_mut().enumerate() {
+            *vector = self.load(&from[i * stride..]);
+        }
+        vectors
+    }
+
+    /// Writes vectors to the multiples of `stride`.
+    #[inline(always)]
+    fn store_strided<const N: usize>(self, vectors: [Self::V; N], to: &mut [T], stride: usize) {
+        for (i, vector) in vectors.into_iter().enumerate() {
+            self.store(vector, &mut to[i * stride..]);
+        }
+    }
+
+    /// Of every `BLOCK` lanes that follow each other, copies of the one at `lane`.
+    #[inline(always)]
+    fn spread<const BLOCK: usize>(self, v: Self::V, lane: usize) -> Self::V {
+        if BLOCK <= 1 {
+            return v;
+        }
+        let mut from = [T::default(); MAX_LANES];
+        self.store(v, &mut from);
+        let mut to = from;
+        for (i, to) in to.iter_mut().enumerate() {
+            *to = from[i / BLOCK * BLOCK + lane];
+        }
+        self.load(&to)
+    }
+
+    /// Asks for the first numbers of `to`, which will be written soon, to be brought near; where the hardware can.
+    #[inline(always)]
+    fn prefetch(self, _to: &mut [T]) {}
 
     /// As [`load`](Self::load), where `from` may be too short: the lanes beyond its end are zero.
     #[inline(always)]
