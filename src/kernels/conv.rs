@@ -233,10 +233,10 @@ fn add_tile<T: Element>(
             into.copy_from_slice(&grad[row * filters + group * group_out..][columns]);
         });
         let left = Left::Columns { values: scratch, stride: depth };
-        let mut out: Vec<&mut [T]> =
-            sums.chunks_mut(filters).map(|row| &mut row[group * group_out..]).collect();
+        let mut out: Vec<&mut [T]> = sums.chunks_mut(filters).collect();
+        let place = group * group_out;
         let columns = 0..group_out;
-        Block { left, right: &right, columns, out: &mut out, finish: Finish::Add }.compute();
+        Block { left, right: &right, columns, out: &mut out, place, finish: Finish::Add }.compute();
     }
 }
 

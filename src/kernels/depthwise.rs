@@ -171,6 +171,7 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
 
     /// `X` columns from `col` on, in all lines; windows three wide that move by one share the `SEEN` columns they see.
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)]
     fn tile<S: Simd<T>, const X: usize, const SEEN: usize>(
         &mut self,
         simd: S,

@@ -35,14 +35,15 @@ pub(super) fn correlate<T: Element>(
     // The filters `piece` of the positions from `first` on.
     let compute = |scratch: &mut Scratch<T>, first: usize, piece: Range<usize>, out: &mut [&mut [T]]| {
         field.fill(scratch, first..first + out.len());
-        for group in piece.start / group_out..piece.end.div_ceil(group_out) {
+        let first_group = piece.start / group_out;
+        let seen = &groups[first_group..piece.end.div_ceil(group_out)];
+        for (group, right) in (first_group..).zip(seen) {
             let start = group * group_out;
             let columns = piece.start.max(start) - start..piece.end.min(start + group_out) - start;
             let place = start + columns.start - piece.start;
-            let mut out: Vec<&mut [T]> = out.iter_mut().map(|row| &mut row[place..]).collect();
             let finish = Finish::Store(bias.map(|bias| &bias[start..start + group_out]));
             let left = field.left(scratch, group * group_in);
-            Block { left, right: &groups[group], columns, out: &mut out, finish }.compute();
+            Block { left, right, columns, out: &mut *out, place, finish }.compute();
         }
     };
     let compute_block = |scratch: &mut Scratch<T>, (index, out): (usize, &mut [T])| {

@@ -104,12 +104,14 @@ pub(crate) enum Finish<'a, T> {
     Add,
 }
 
-/// A product on one thread: the columns `columns` of `left * right`, whole panels of it, into the rows `out`.
+/// A product on one thread: the columns `columns` of `left * right`, whole panels of it, into the rows `out` from
+/// their number `place` on.
 pub(crate) struct Block<'a, 'b, T> {
     pub(crate) left: Left<'a, T>,
     pub(crate) right: &'a PackedMatrix<T>,
     pub(crate) columns: Range<usize>,
     pub(crate) out: &'a mut [&'b mut [T]],
+    pub(crate) place: usize,
     pub(crate) finish: Finish<'a, T>,
 }
 
@@ -188,10 +190,10 @@ impl<'a, T: Element> Block<'a, '_, T> {
         panel: &Panel<'_, T, S::V, V>,
     ) {
         let Panel { columns, start, values: panel } = panel;
-        let place = columns.start - self.columns.start;
+        let place = self.place + columns.start - self.columns.start;
         let out = &mut self.out[row..][..M];
-        for i in 0..M {
-            simd.prefetch(&mut out[i][place..]);
+        for out in out.iter_mut() {
+            simd.prefetch(&mut out[place..]);
         }
         let mut sums = [*start; M];
         match self.left {
@@ -309,7 +311,8 @@ fn each_block<'a, T: Element>(
     }
     let block = |(index, out): (usize, &mut [T])| {
         let mut out: Vec<&mut [T]> = out.chunks_exact_mut(n).collect();
-        Block { left: left(index * BLOCK_ROWS), right: b, columns: 0..n, out: &mut out, finish }.compute();
+        Block { left: left(index * BLOCK_ROWS), right: b, columns: 0..n, out: &mut out, place: 0, finish }
+            .compute();
     };
     if out.len() * b.k < PARALLEL_WORK {
         out.chunks_mut(BLOCK_ROWS * n).enumerate().for_each(block);
@@ -366,7 +369,7 @@ mod tests {
             let left = Left::Runs { values: &a, rows: &starts, runs: &[0], length: k };
             let right = PackedMatrix::new(&b, k, n);
             let mut lines: Vec<&mut [f32]> = out.chunks_exact_mut(n).collect();
-            Block { left, right: &right, columns: 0..n, out: &mut lines, finish: Finish::Add }.compute();
+            Block { left, right: &right, columns: 0..n, out: &mut lines, place: 0, finish: Finish::Add }.compute();
             prop_assert_eq!(out, want);
         }
     }
