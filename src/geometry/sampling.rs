@@ -80,6 +80,12 @@ impl Sampling {
         (outside(-start), inside, outside(end - source))
     }
 
+    /// How many places the windows of `positions` reach over together, in the source and outside.
+    pub(crate) fn reach(&self, positions: Range<usize>) -> usize {
+        let (before, inside, behind) = self.cover(positions);
+        before + inside.len() + behind
+    }
+
     /// The positions whose taps all read inside the source; there may be none.
     pub(crate) fn interior(&self) -> Range<usize> {
         let (Some(first), Some(last)) = (self.taps.first(), self.taps.last()) else { return 0..0 };

@@ -358,6 +358,9 @@ mod tests {
             case([1, 25, 24, 24], [3, 3, 4, 24], same(3)),
             case([1, 25, 24, 10], [3, 3, 2, 10], same(3).strides(2)),
             case([1, 12, 12, 36], [3, 3, 6, 12], same(3)),
+            // Windows over so wide gaps that only their patches fit in memory.
+            case([2, 6, 5, 4], [3, 3, 4, 5], same(3).dilation(100_000)),
+            case([2, 6, 5, 6], [3, 3, 3, 4], same(3).dilation(100_000)),
         ]
     }
 

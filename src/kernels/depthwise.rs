@@ -73,7 +73,7 @@ struct Columns {
     taps_a_row: usize,
 }
 
-/// Where a tap reads, counted from the start of the source's line that the window's first row reads, and where its
+/// Where a tap reads (wrapping, for rows far outside the source), counted from the start of the source's line that the window's first row reads, and where its
 /// weights lie.
 struct Tap {
     source: usize,
@@ -95,7 +95,11 @@ impl Columns {
         let columns = |columns: Range<usize>| {
             let inside = cols.inside(columns.start);
             let tap = |i, j| Tap {
-                source: (rows.beyond_first(i) * cols.source + cols.read(columns.start, j)) * channels,
+                source: rows
+                    .beyond_first(i)
+                    .wrapping_mul(cols.source)
+                    .wrapping_add(cols.read(columns.start, j))
+                    .wrapping_mul(channels),
                 weights: (i * cols.taps.len() + j) * block * channels,
             };
             let row = |i| inside.clone().map(move |j| tap(i, j));

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::disjoint::columns;
-use super::field::{Field, Scratch};
+use super::field::{Field, Scratch, in_place};
 use super::matmul::{Block, Finish, PARALLEL_WORK, PackedMatrix};
 use super::patches::Patches;
 use crate::Element;
@@ -26,11 +26,11 @@ pub(super) fn correlate<T: Element>(
     out: &mut [T],
 ) {
     let (group_in, group_out) = (patches.channels / groups.len(), filters / groups.len());
-    let field = Field::new(patches, group_in);
     let work = out.len() * patches.rows.taps.len() * patches.cols.taps.len() * group_in;
     let threads = if work < PARALLEL_WORK { 1 } else { rayon::current_num_threads() };
     let pixels = out.len() / filters;
-    let block = block_pixels(&field, pixels, filters, threads);
+    let block = block_pixels(patches, pixels, filters, threads);
+    let field = Field::new(patches, group_in, block);
 
     // The filters `piece` of the positions from `first` on.
     let compute = |scratch: &mut Scratch<T>, first: usize, piece: Range<usize>, out: &mut [&mut [T]]| {
@@ -68,8 +68,15 @@ pub(super) fn correlate<T: Element>(
 }
 
 /// How many positions make a block: few enough for the cache, and as many blocks for each thread.
-fn block_pixels<T: Element>(field: &Field<'_, T>, pixels: usize, filters: usize, threads: usize) -> usize {
-    let pixel_bytes = field.copied(1).max(filters) * size_of::<T>();
+fn block_pixels<T: Element>(
+    patches: &Patches<'_, T>,
+    pixels: usize,
+    filters: usize,
+    threads: usize,
+) -> usize {
+    let step = patches.rows.step.saturating_mul(patches.cols.step);
+    let copied = if in_place(patches) { 0 } else { step.saturating_mul(patches.channels) };
+    let pixel_bytes = copied.max(filters).saturating_mul(size_of::<T>());
     let most = (BLOCK_BYTES / pixel_bytes.max(1)).clamp(BLOCK_PIXELS.start, BLOCK_PIXELS.end);
     let blocks = match pixels.div_ceil(most) {
         0 | 1 => 1,

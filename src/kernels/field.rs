@@ -2,13 +2,15 @@
 //! window reaches over an edge.
 //!
 //! Where no window of the whole problem reaches into padding that is the source itself. Elsewhere a task copies the
-//! part of the source that its block sees, with the padding around it. A position's patch is then a chain of *runs*,
-//! which lie at the same distances from the position's start everywhere:
+//! part of the source that its block sees, with the padding around it; or, where windows with wide gaps see little of
+//! what they reach over, their patches. A position's patch is then a chain of *runs*, which lie at the same distances
+//! from the position's start everywhere:
 //!
 //! ```text
 //! 3x3 window over a field of width w and c channels, all of them in one group: three runs of 3c numbers,
 //!     start + 0,    start + w*c,    start + 2*w*c
 //! dilated, or the channels of one of several groups: nine runs, one a tap
+//! gathered patches: one run, or one a tap
 //! ```
 
 use std::ops::Range;
@@ -20,12 +22,23 @@ use crate::Element;
 /// How the windows of a convolution lie over a source.
 pub(super) struct Field<'a, T> {
     patches: &'a Patches<'a, T>,
-    in_place: bool,
+    layout: Layout,
     /// Numbers from one line of the field to the next.
     pitch: usize,
     runs: Vec<usize>,
     runs_a_line: usize,
     length: usize,
+}
+
+/// Where the numbers of a field lie.
+#[derive(Clone, Copy, PartialEq)]
+enum Layout {
+    /// In the source.
+    Source,
+    /// In a copy of the part that a block sees, with its padding.
+    Padded,
+    /// In patches, one after the other.
+    Patches,
 }
 
 /// A task's memory: its part of the source with the padding, and the rows that start in it.
@@ -41,38 +54,34 @@ impl<T> Scratch<T> {
 }
 
 impl<'a, T: Element> Field<'a, T> {
-    /// The field of windows that see `depth` channels at each tap.
-    pub(super) fn new(patches: &'a Patches<'a, T>, depth: usize) -> Self {
+    /// The field of windows that see `depth` channels at each tap, for blocks of `block` positions.
+    pub(super) fn new(patches: &'a Patches<'a, T>, depth: usize, block: usize) -> Self {
         let Patches { channels, ref rows, ref cols, .. } = *patches;
-        let in_place = rows.stays_inside() && cols.stays_inside();
-        let (before, inside, behind) = cols.cover(0..cols.positions);
-        let width = if in_place { cols.source } else { before + inside.len() + behind };
+        let whole = depth == channels;
+        let taps = rows.taps.len() * cols.taps.len();
+        let layout = layout(patches, block);
+        if layout == Layout::Patches {
+            let (runs, length) = if whole { (1, taps * depth) } else { (taps, depth) };
+            let runs = (0..runs).map(|run| run * channels).collect();
+            return Field { patches, layout, pitch: 0, runs, runs_a_line: 0, length };
+        }
+        let width = if layout == Layout::Source { cols.source } else { cols.reach(0..cols.positions) };
         let pitch = width * channels;
-        let whole = depth == channels && cols.is_contiguous();
-        let (runs_a_line, length) =
-            if whole { (1, cols.taps.len() * depth) } else { (cols.taps.len(), depth) };
+        let (runs_a_line, length) = if whole && cols.is_contiguous() {
+            (1, cols.taps.len() * depth)
+        } else {
+            (cols.taps.len(), depth)
+        };
         let line =
             |i| (0..runs_a_line).map(move |j| rows.beyond_first(i) * pitch + cols.beyond_first(j) * channels);
-        Field {
-            patches,
-            in_place,
-            pitch,
-            runs: (0..rows.taps.len()).flat_map(line).collect(),
-            runs_a_line,
-            length,
-        }
-    }
-
-    /// Numbers of the field that a block of so many positions takes up, beyond those of the source.
-    pub(super) fn copied(&self, positions: usize) -> usize {
-        let step = self.patches.rows.step * self.patches.cols.step;
-        if self.in_place { 0 } else { positions * step * self.patches.channels }
+        let runs = (0..rows.taps.len()).flat_map(line).collect();
+        Field { patches, layout, pitch, runs, runs_a_line, length }
     }
 
     /// The left factor of the positions `pixels`, seen by the group of channels from `channel` on after
     /// [`fill`](Self::fill) with the same positions.
     pub(super) fn left<'s>(&'s self, scratch: &'s Scratch<T>, channel: usize) -> Left<'s, T> {
-        let values = if self.in_place { self.patches.source } else { &scratch.values };
+        let values = if self.layout == Layout::Source { self.patches.source } else { &scratch.values };
         Left::Runs { values: &values[channel..], rows: &scratch.rows, runs: &self.runs, length: self.length }
     }
 
@@ -82,6 +91,14 @@ impl<'a, T: Element> Field<'a, T> {
         let image = rows.positions * cols.positions;
         scratch.rows.clear();
         scratch.values.clear();
+        if self.layout == Layout::Patches {
+            let patch = rows.taps.len() * cols.taps.len() * self.patches.channels;
+            scratch.values.resize(pixels.len() * patch, T::zero());
+            let (taps, channels) = (0..rows.taps.len(), 0..self.patches.channels);
+            let row = |index| Row { start: index * patch, live: 0..self.runs.len() };
+            scratch.rows.extend((0..pixels.len()).map(row));
+            return self.patches.gather(pixels, taps, channels, &mut scratch.values);
+        }
         let mut pixel = pixels.start;
         while pixel < pixels.end {
             // As large a rectangle as starts here: a part of a line, or whole lines of an image.
@@ -100,7 +117,7 @@ impl<'a, T: Element> Field<'a, T> {
     fn rectangle(&self, scratch: &mut Scratch<T>, image: usize, lines: Range<usize>, columns: Range<usize>) {
         let Patches { source, channels, ref rows, ref cols } = *self.patches;
         let first_line = image * rows.source;
-        let start = if self.in_place {
+        let start = if self.layout == Layout::Source {
             ((first_line + rows.read(lines.start, 0)) * cols.source + cols.read(columns.start, 0)) * channels
         } else {
             let start = scratch.values.len();
@@ -129,4 +146,21 @@ impl<'a, T: Element> Field<'a, T> {
             scratch.rows.extend((0..columns.len()).map(row));
         }
     }
+}
+
+/// The layout that copies the least for blocks of `block` positions.
+fn layout<T: Element>(patches: &Patches<'_, T>, block: usize) -> Layout {
+    let Patches { ref rows, ref cols, .. } = *patches;
+    if in_place(patches) {
+        return Layout::Source;
+    }
+    let lines = block.div_ceil(cols.positions).min(rows.positions);
+    let padded = rows.reach(0..lines).saturating_mul(cols.reach(0..cols.positions));
+    let gathered = block.max(cols.positions) * rows.taps.len() * cols.taps.len();
+    if padded <= gathered { Layout::Padded } else { Layout::Patches }
+}
+
+/// Whether the source itself is the field.
+pub(super) fn in_place<T: Element>(patches: &Patches<'_, T>) -> bool {
+    patches.rows.stays_inside() && patches.cols.stays_inside()
 }
