@@ -1,6 +1,7 @@
 //! [`Dropout`].
 
 use crate::layer::{Saved, Tape, mismatch};
+use crate::ops::check_shape;
 use crate::ops::dropout::{apply_mask, check_mask, check_rate, draw_mask};
 use crate::tensor::len_of;
 use crate::{Cost, Element, Error, Layer, Result, Rng, Tensor};
@@ -69,6 +70,7 @@ impl<T: Element> Layer<T> for Dropout {
         let rng = self.rng.as_mut().ok_or_else(|| Error::not_built(KIND))?;
         let mask = draw_mask(x.shape(), self.rate, rng)?;
         apply_mask(x.as_mut_slice(), &mask, self.rate);
+        tape.push(KIND, Saved::Shape(x.shape().to_vec()));
         tape.push(KIND, Saved::Bytes(mask));
         Ok(x)
     }
@@ -78,6 +80,7 @@ impl<T: Element> Layer<T> for Dropout {
             Saved::Bytes(mask) => mask,
             other => return Err(mismatch(KIND, "bytes", &other)),
         };
+        check_shape(KIND, "an output gradient", grad.shape(), &tape.pop_shape(KIND)?)?;
         check_mask(KIND, &mask, grad.shape())?;
         apply_mask(grad.as_mut_slice(), &mask, self.rate);
         Ok(grad)
@@ -85,7 +88,7 @@ impl<T: Element> Layer<T> for Dropout {
 
     fn cost(&self, input: &[usize]) -> Result<Cost> {
         check_rate(self.rate)?;
-        Ok(Cost { saved_bytes: len_of(KIND, input)?, ..Cost::default() })
+        Ok(Cost { saved_bytes: len_of(KIND, input)? + size_of_val(input), ..Cost::default() })
     }
 }
 
