@@ -7,8 +7,10 @@ use crate::Element;
 /// Rows that are summed as one piece.
 const PIECE: usize = 1024;
 
-/// The sum of each of `columns` columns over all rows of `values`.
-pub(crate) fn columns<T: Element>(values: &[T], columns: usize) -> Vec<T> {
+/// The sum of each column over all rows of `values`, which are as long as `sums`. Writes all of `sums`.
+pub(crate) fn columns<T: Element>(values: &[T], sums: &mut [T]) {
+    sums.fill(T::zero());
+    let columns = sums.len();
     let piece = |rows: &[T]| {
         let mut sums = vec![T::zero(); columns];
         for row in rows.chunks_exact(columns) {
@@ -16,12 +18,10 @@ pub(crate) fn columns<T: Element>(values: &[T], columns: usize) -> Vec<T> {
         }
         sums
     };
-    let pieces: Vec<Vec<T>> = values.par_chunks((PIECE * columns).max(1)).map(piece).collect();
-    let mut sums = vec![T::zero(); columns];
+    let pieces: Vec<Vec<T>> = values.par_chunks(PIECE.saturating_mul(columns).max(1)).map(piece).collect();
     for piece in pieces {
-        add(&mut sums, &piece);
+        add(sums, &piece);
     }
-    sums
 }
 
 /// Adds `terms` to `sums`, one by one.

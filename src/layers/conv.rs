@@ -3,9 +3,8 @@
 use super::weights::Weights;
 use crate::geometry::maps;
 use crate::kernels::conv::{self, PackedKernel};
-use crate::kernels::sum;
 use crate::layer::{Name, Param, Saved, Tape};
-use crate::ops::check_shape;
+use crate::ops::{self, check_shape};
 use crate::tensor::filled;
 use crate::{
     Activation, Cost, Element, Error, Geometry2d, Initializer, Layer, Padding, Reach, Result, Rng, Size2d,
@@ -222,9 +221,8 @@ impl<T: Element> Conv2D<T> {
         let mut kernel_grad = filled(KIND, &geometry.kernel_shape(), T::zero())?;
         conv::backward_kernel(x.as_slice(), grad.as_slice(), &geometry, &mut kernel_grad);
         let kernel_grad = Tensor::from_vec(&geometry.kernel_shape(), kernel_grad)?;
-        weights.add_grads(kernel_grad, || {
-            ndarray::Array1::from(sum::columns(grad.as_slice(), self.filters)).into()
-        })?;
+        let grads = grad.view4()?;
+        weights.add_grads(kernel_grad, || ops::conv2d_backward_bias(grads))?;
         Ok((grad, geometry))
     }
 }

@@ -2,7 +2,6 @@
 
 use super::weights::Weights;
 use crate::kernels::matmul::{PackedMatrix, product};
-use crate::kernels::sum;
 use crate::layer::{Name, Param, Saved, Tape};
 use crate::ops::{self, check_shape};
 use crate::tensor::{filled, len_of};
@@ -152,10 +151,9 @@ impl<T: Element> Dense<T> {
         check_shape(KIND, "an output gradient", grad.shape(), &self.output_shape(x.shape())?)?;
         let weights = self.weights.as_mut().ok_or_else(|| Error::not_built(KIND))?;
         let (input, x, grad) = (x.shape().to_vec(), matrix(&x)?, matrix(&grad)?);
-        let kernel_grad = ops::dense_backward_kernel(x.view2()?, grad.view2()?)?;
-        weights.add_grads(kernel_grad.into(), || {
-            ndarray::Array1::from(sum::columns(grad.as_slice(), self.units)).into()
-        })?;
+        let grads = grad.view2()?;
+        let kernel_grad = ops::dense_backward_kernel(x.view2()?, grads)?;
+        weights.add_grads(kernel_grad.into(), || ops::dense_backward_bias(grads))?;
         Ok((grad, input))
     }
 }

@@ -3,6 +3,8 @@
 
 use std::sync::OnceLock;
 
+use ndarray::Array1;
+
 use crate::layer::{Name, Param};
 use crate::{Element, Initializer, Result, Rng, Tensor};
 
@@ -51,10 +53,14 @@ impl<T: Element, P> Weights<T, P> {
     }
 
     /// Adds to the gradients; that of the bias is only computed if there is one.
-    pub(super) fn add_grads(&mut self, kernel: Tensor<T>, bias: impl FnOnce() -> Tensor<T>) -> Result<()> {
+    pub(super) fn add_grads(
+        &mut self,
+        kernel: Tensor<T>,
+        bias: impl FnOnce() -> Result<Array1<T>>,
+    ) -> Result<()> {
         self.kernel.add_grad(kernel)?;
         match &mut self.bias {
-            Some(param) => param.add_grad(bias()),
+            Some(param) => param.add_grad(bias()?.into()),
             None => Ok(()),
         }
     }

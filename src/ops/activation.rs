@@ -4,7 +4,7 @@ mod formulas;
 
 use ndarray::{ArrayD, ArrayViewD};
 
-use super::{check_shape, contiguous, to_array};
+use super::{check_shape, contiguous, copied, to_array};
 use crate::{Element, Error, Result};
 
 /// An activation function; itself a [`Layer`](crate::Layer).
@@ -205,11 +205,12 @@ impl Activation {
 /// # Ok::<(), striate::Error>(())
 /// ```
 pub fn activate<T: Element>(x: ArrayViewD<'_, T>, activation: Activation) -> Result<ArrayD<T>> {
+    const OP: &str = "activate";
     let shape = x.shape().to_vec();
     let channels = activation.channels::<T>(&shape)?;
-    let mut values = contiguous(x).into_owned();
+    let mut values = copied(OP, &x)?;
     activation.apply(&mut values, channels);
-    to_array("activate", shape, values)
+    to_array(OP, shape, values)
 }
 
 /// The gradient of a loss with respect to the input of [`activate`], from `grad`, that with respect to its output, and
@@ -236,8 +237,8 @@ pub fn activate_backward<T: Element>(
     let shape = saved.shape().to_vec();
     let channels = activation.channels::<T>(&shape)?;
     check_shape(OP, "an output gradient", grad.shape(), &shape)?;
-    let mut values = contiguous(grad).into_owned();
-    activation.gradient(&mut values, &contiguous(saved), channels);
+    let mut values = copied(OP, &grad)?;
+    activation.gradient(&mut values, &contiguous(OP, saved)?, channels);
     to_array(OP, shape, values)
 }
 

@@ -64,7 +64,7 @@ pub fn channel_max_pool<T: Element>(
     const OP: &str = "channel_max_pool";
     let geometry = channel_geometry(OP, x.shape(), pool_size, strides)?;
     let shape = channel_output(OP, x.shape(), &geometry)?;
-    to_array(OP, shape, pool::max(OP, &contiguous(x), &geometry)?)
+    to_array(OP, shape, pool::max(OP, &contiguous(OP, x)?, &geometry)?)
 }
 
 /// [`channel_max_pool`], and which channel of its window each value came from, the first of equals.
@@ -89,7 +89,7 @@ pub fn channel_max_pool_with_indices<T: Element>(
     const OP: &str = "channel_max_pool_with_indices";
     let geometry = channel_geometry(OP, x.shape(), pool_size, strides)?;
     let shape = channel_output(OP, x.shape(), &geometry)?;
-    let (out, indices) = pool::max_with_indices(OP, &contiguous(x), &geometry)?;
+    let (out, indices) = pool::max_with_indices(OP, &contiguous(OP, x)?, &geometry)?;
     Ok((to_array(OP, shape, out)?, indices))
 }
 
@@ -119,6 +119,6 @@ pub fn channel_max_pool_backward<T: Element>(
     const OP: &str = "channel_max_pool_backward";
     let geometry = channel_geometry(OP, input, pool_size, strides)?;
     check_shape(OP, "an output gradient", grad.shape(), &channel_output(OP, input, &geometry)?)?;
-    let out = pool::max_backward(OP, &contiguous(grad), indices, &geometry)?;
+    let out = pool::max_backward(OP, &contiguous(OP, grad)?, indices, &geometry)?;
     to_array(OP, maps(OP, input)?, out)
 }

@@ -47,9 +47,9 @@ pub fn conv2d<T: Element>(
     }
     let shape = geometry.output_shape();
     let mut out = filled(OP, &shape, T::zero())?;
-    let kernel = PackedKernel::new(&contiguous(kernel), geometry);
-    let bias = bias.map(contiguous);
-    conv::forward(&contiguous(x), &kernel, bias.as_deref(), geometry, |_| {}, &mut out);
+    let kernel = PackedKernel::new(&contiguous(OP, kernel)?, geometry);
+    let bias = bias.map(|bias| contiguous(OP, bias)).transpose()?;
+    conv::forward(&contiguous(OP, x)?, &kernel, bias.as_deref(), geometry, |_| {}, &mut out);
     to_array(OP, shape, out)
 }
 
@@ -85,7 +85,7 @@ pub fn conv2d_backward_input<T: Element>(
     check_shape(OP, "a kernel", kernel.shape(), &geometry.kernel_shape())?;
     let shape = geometry.input_shape();
     let mut out = filled(OP, &shape, T::zero())?;
-    conv::backward_input(&contiguous(grad), &contiguous(kernel), geometry, &mut out);
+    conv::backward_input(&contiguous(OP, grad)?, &contiguous(OP, kernel)?, geometry, &mut out);
     to_array(OP, shape, out)
 }
 
@@ -120,7 +120,7 @@ pub fn conv2d_backward_kernel<T: Element>(
     check_shape(OP, "an output gradient", grad.shape(), &geometry.output_shape())?;
     let shape = geometry.kernel_shape();
     let mut out = filled(OP, &shape, T::zero())?;
-    conv::backward_kernel(&contiguous(x), &contiguous(grad), geometry, &mut out);
+    conv::backward_kernel(&contiguous(OP, x)?, &contiguous(OP, grad)?, geometry, &mut out);
     to_array(OP, shape, out)
 }
 
@@ -136,6 +136,9 @@ pub fn conv2d_backward_kernel<T: Element>(
 /// # Ok::<(), striate::Error>(())
 /// ```
 pub fn conv2d_backward_bias<T: Element>(grad: ArrayView4<'_, T>) -> Result<Array1<T>> {
-    let [.., channels] = crate::geometry::maps("conv2d_backward_bias", grad.shape())?;
-    Ok(Array1::from(sum::columns(&contiguous(grad), channels)))
+    const OP: &str = "conv2d_backward_bias";
+    let [.., channels] = crate::geometry::maps(OP, grad.shape())?;
+    let mut out = filled(OP, &[channels], T::zero())?;
+    sum::columns(&contiguous(OP, grad)?, &mut out);
+    Ok(Array1::from(out))
 }

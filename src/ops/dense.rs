@@ -39,9 +39,9 @@ pub fn dense<T: Element>(
         check_shape(OP, "a bias", bias.shape(), &[outputs])?;
     }
     let mut out = filled(OP, &[rows, outputs], T::zero())?;
-    let kernel = PackedMatrix::new(&contiguous(kernel), inputs, outputs);
-    let bias = bias.map(contiguous);
-    product(&contiguous(x), &kernel, bias.as_deref(), &mut out);
+    let kernel = PackedMatrix::new(&contiguous(OP, kernel)?, inputs, outputs);
+    let bias = bias.map(|bias| contiguous(OP, bias)).transpose()?;
+    product(&contiguous(OP, x)?, &kernel, bias.as_deref(), &mut out);
     to_array(OP, (rows, outputs), out)
 }
 
@@ -66,8 +66,8 @@ pub fn dense_backward_input<T: Element>(
     let [rows, inputs, outputs] = [grad.nrows(), kernel.nrows(), kernel.ncols()];
     check_shape(OP, "an output gradient", grad.shape(), &[rows, outputs])?;
     let mut out = filled(OP, &[rows, inputs], T::zero())?;
-    let kernel = PackedMatrix::transposed(&contiguous(kernel), outputs, inputs);
-    product(&contiguous(grad), &kernel, None, &mut out);
+    let kernel = PackedMatrix::transposed(&contiguous(OP, kernel)?, outputs, inputs);
+    product(&contiguous(OP, grad)?, &kernel, None, &mut out);
     to_array(OP, (rows, inputs), out)
 }
 
@@ -89,7 +89,7 @@ pub fn dense_backward_kernel<T: Element>(x: ArrayView2<'_, T>, grad: ArrayView2<
     let [rows, inputs, outputs] = [x.nrows(), x.ncols(), grad.ncols()];
     check_shape(OP, "an output gradient", grad.shape(), &[rows, outputs])?;
     let mut out = filled(OP, &[inputs, outputs], T::zero())?;
-    transposed_product(&contiguous(x), &contiguous(grad), (inputs, outputs), &mut out);
+    transposed_product(&contiguous(OP, x)?, &contiguous(OP, grad)?, (inputs, outputs), &mut out);
     to_array(OP, (inputs, outputs), out)
 }
 
@@ -97,7 +97,7 @@ pub fn dense_backward_kernel<T: Element>(x: ArrayView2<'_, T>, grad: ArrayView2<
 /// its output.
 ///
 /// # Errors
-/// None yet; a `Result` as from the other gradients.
+/// [`ErrorKind::Size`](crate::ErrorKind::Size) if the elements of a view do not fit in memory.
 ///
 /// ```
 /// use ndarray::array;
@@ -106,7 +106,10 @@ pub fn dense_backward_kernel<T: Element>(x: ArrayView2<'_, T>, grad: ArrayView2<
 /// # Ok::<(), striate::Error>(())
 /// ```
 pub fn dense_backward_bias<T: Element>(grad: ArrayView2<'_, T>) -> Result<Array1<T>> {
-    Ok(Array1::from(sum::columns(&contiguous(grad), grad.ncols())))
+    const OP: &str = "dense_backward_bias";
+    let mut out = filled(OP, &[grad.ncols()], T::zero())?;
+    sum::columns(&contiguous(OP, grad)?, &mut out);
+    Ok(Array1::from(out))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, ArrayViewD};
 
-use super::{contiguous, to_array};
+use super::{copied, to_array};
 use crate::tensor::{len_of, reserve};
 use crate::{Element, Error, Result, Rng};
 
@@ -31,12 +31,13 @@ pub(crate) fn check_rate(rate: f64) -> Result<()> {
 /// # Ok::<(), striate::Error>(())
 /// ```
 pub fn dropout<T: Element>(x: ArrayViewD<'_, T>, rate: f64, rng: &mut Rng) -> Result<(ArrayD<T>, Vec<u8>)> {
+    const OP: &str = "dropout";
     check_rate(rate)?;
     let shape = x.shape().to_vec();
-    let mut values = contiguous(x).into_owned();
+    let mut values = copied(OP, &x)?;
     let mask = draw_mask(&shape, rate, rng)?;
     apply_mask(&mut values, &mask, rate);
-    Ok((to_array("dropout", shape, values)?, mask))
+    Ok((to_array(OP, shape, values)?, mask))
 }
 
 /// The gradient of a loss with respect to the input of [`dropout`], from `grad`, that with respect to its output, and
@@ -57,7 +58,7 @@ pub fn dropout_backward<T: Element>(grad: ArrayViewD<'_, T>, mask: &[u8], rate: 
     check_rate(rate)?;
     check_mask(OP, mask, grad.shape())?;
     let shape = grad.shape().to_vec();
-    let mut values = contiguous(grad).into_owned();
+    let mut values = copied(OP, &grad)?;
     apply_mask(&mut values, mask, rate);
     to_array(OP, shape, values)
 }

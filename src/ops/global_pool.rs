@@ -34,7 +34,7 @@ fn flat(geometry: &Geometry2d) -> [usize; 2] {
 pub fn global_max_pool2d<T: Element>(x: ArrayView4<'_, T>) -> Result<Array2<T>> {
     const OP: &str = "global_max_pool2d";
     let geometry = global_geometry(OP, x.shape())?;
-    to_array(OP, flat(&geometry), pool::max(OP, &contiguous(x), &geometry)?)
+    to_array(OP, flat(&geometry), pool::max(OP, &contiguous(OP, x)?, &geometry)?)
 }
 
 /// [`global_max_pool2d`], and where in its map each value came from, the first of equals.
@@ -54,7 +54,7 @@ pub fn global_max_pool2d<T: Element>(x: ArrayView4<'_, T>) -> Result<Array2<T>> 
 pub fn global_max_pool2d_with_indices<T: Element>(x: ArrayView4<'_, T>) -> Result<(Array2<T>, PoolIndices)> {
     const OP: &str = "global_max_pool2d_with_indices";
     let geometry = global_geometry(OP, x.shape())?;
-    let (out, indices) = pool::max_with_indices(OP, &contiguous(x), &geometry)?;
+    let (out, indices) = pool::max_with_indices(OP, &contiguous(OP, x)?, &geometry)?;
     Ok((to_array(OP, flat(&geometry), out)?, indices))
 }
 
@@ -81,7 +81,7 @@ pub fn global_max_pool2d_backward<T: Element>(
     const OP: &str = "global_max_pool2d_backward";
     let geometry = global_geometry(OP, input)?;
     check_shape(OP, "an output gradient", grad.shape(), &flat(&geometry))?;
-    let out = pool::max_backward(OP, &contiguous(grad), indices, &geometry)?;
+    let out = pool::max_backward(OP, &contiguous(OP, grad)?, indices, &geometry)?;
     to_array(OP, geometry.input_shape(), out)
 }
 
@@ -102,7 +102,7 @@ pub fn global_max_pool2d_backward<T: Element>(
 pub fn global_avg_pool2d<T: Element>(x: ArrayView4<'_, T>) -> Result<Array2<T>> {
     const OP: &str = "global_avg_pool2d";
     let geometry = global_geometry(OP, x.shape())?;
-    let out = pool::avg(OP, &contiguous(x), Divisor::InsideInput, &geometry)?;
+    let out = pool::avg(OP, &contiguous(OP, x)?, Divisor::InsideInput, &geometry)?;
     to_array(OP, flat(&geometry), out)
 }
 
@@ -122,6 +122,6 @@ pub fn global_avg_pool2d_backward<T: Element>(grad: ArrayView2<'_, T>, input: &[
     const OP: &str = "global_avg_pool2d_backward";
     let geometry = global_geometry(OP, input)?;
     check_shape(OP, "an output gradient", grad.shape(), &flat(&geometry))?;
-    let out = pool::avg_backward(OP, &contiguous(grad), Divisor::InsideInput, &geometry)?;
+    let out = pool::avg_backward(OP, &contiguous(OP, grad)?, Divisor::InsideInput, &geometry)?;
     to_array(OP, geometry.input_shape(), out)
 }

@@ -35,6 +35,7 @@ use std::borrow::Cow;
 
 use ndarray::{Array, ArrayView, Dimension, IntoDimension};
 
+use crate::tensor::reserve;
 use crate::{Element, Error, Result};
 
 /// Fails unless an array called `what` has just the shape that is wanted.
@@ -43,11 +44,28 @@ pub(crate) fn check_shape(op: &'static str, what: &str, got: &[usize], wanted: &
 }
 
 /// The elements of a view in row-major order: borrowed where they lie so, copied otherwise.
-pub(crate) fn contiguous<T: Element, D: Dimension>(view: ArrayView<'_, T, D>) -> Cow<'_, [T]> {
+pub(crate) fn contiguous<'a, T: Element, D: Dimension>(
+    op: &'static str,
+    view: ArrayView<'a, T, D>,
+) -> Result<Cow<'a, [T]>> {
     match view.to_slice() {
-        Some(slice) => Cow::Borrowed(slice),
-        None => Cow::Owned(view.iter().copied().collect()),
+        Some(slice) => Ok(Cow::Borrowed(slice)),
+        None => copied(op, &view).map(Cow::Owned),
     }
+}
+
+/// A copy of the elements of a view in row-major order. A broadcast view may have more of them than fit in memory.
+pub(crate) fn copied<T: Element, D: Dimension>(
+    op: &'static str,
+    view: &ArrayView<'_, T, D>,
+) -> Result<Vec<T>> {
+    let mut elements = Vec::new();
+    reserve(&mut elements, op, view.shape())?;
+    match view.as_slice() {
+        Some(slice) => elements.extend_from_slice(slice),
+        None => elements.extend(view.iter().copied()),
+    }
+    Ok(elements)
 }
 
 /// The array of this shape and these elements.

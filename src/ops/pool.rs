@@ -36,7 +36,7 @@ pub use crate::kernels::pool::Divisor;
 pub fn max_pool2d<T: Element>(x: ArrayView4<'_, T>, geometry: &Geometry2d) -> Result<Array4<T>> {
     const OP: &str = "max_pool2d";
     check_shape(OP, "an input", x.shape(), &geometry.input_shape())?;
-    to_array(OP, geometry.output_shape(), max(OP, &contiguous(x), geometry)?)
+    to_array(OP, geometry.output_shape(), max(OP, &contiguous(OP, x)?, geometry)?)
 }
 
 /// [`max_pool2d`], and for every output where its value came from, which [`max_pool2d_backward`] needs. Of equal values
@@ -61,7 +61,7 @@ pub fn max_pool2d_with_indices<T: Element>(
 ) -> Result<(Array4<T>, PoolIndices)> {
     const OP: &str = "max_pool2d_with_indices";
     check_shape(OP, "an input", x.shape(), &geometry.input_shape())?;
-    let (out, indices) = max_with_indices(OP, &contiguous(x), geometry)?;
+    let (out, indices) = max_with_indices(OP, &contiguous(OP, x)?, geometry)?;
     Ok((to_array(OP, geometry.output_shape(), out)?, indices))
 }
 
@@ -93,7 +93,7 @@ pub fn max_pool2d_backward<T: Element>(
 ) -> Result<Array4<T>> {
     const OP: &str = "max_pool2d_backward";
     check_shape(OP, "an output gradient", grad.shape(), &geometry.output_shape())?;
-    to_array(OP, geometry.input_shape(), max_backward(OP, &contiguous(grad), indices, geometry)?)
+    to_array(OP, geometry.input_shape(), max_backward(OP, &contiguous(OP, grad)?, indices, geometry)?)
 }
 
 /// The average over each window:
@@ -126,7 +126,7 @@ pub fn avg_pool2d<T: Element>(
 ) -> Result<Array4<T>> {
     const OP: &str = "avg_pool2d";
     check_shape(OP, "an input", x.shape(), &geometry.input_shape())?;
-    to_array(OP, geometry.output_shape(), avg(OP, &contiguous(x), divisor, geometry)?)
+    to_array(OP, geometry.output_shape(), avg(OP, &contiguous(OP, x)?, divisor, geometry)?)
 }
 
 /// The gradient of a loss with respect to the input of [`avg_pool2d`], from `grad`, that with respect to its output:
@@ -153,7 +153,7 @@ pub fn avg_pool2d_backward<T: Element>(
 ) -> Result<Array4<T>> {
     const OP: &str = "avg_pool2d_backward";
     check_shape(OP, "an output gradient", grad.shape(), &geometry.output_shape())?;
-    to_array(OP, geometry.input_shape(), avg_backward(OP, &contiguous(grad), divisor, geometry)?)
+    to_array(OP, geometry.input_shape(), avg_backward(OP, &contiguous(OP, grad)?, divisor, geometry)?)
 }
 
 /// [`max_pool2d`] on elements in row-major order.
