@@ -27,6 +27,14 @@ fn any_line() -> impl Strategy<Value = Line> {
         .prop_map(|(input, kernel, stride, dilation, pads)| Line { input, kernel, stride, dilation, pads })
 }
 
+/// Any small axis that is long enough for its window.
+fn fitting_line() -> impl Strategy<Value = Line> {
+    any_line().prop_map(|line| {
+        let missing = line.extent().saturating_sub(line.pads.0 + line.input + line.pads.1);
+        Line { input: line.input + missing, ..line }
+    })
+}
+
 /// Checks all that an axis says about positions by looking at every one of them.
 fn check_positions(axis: &WindowAxis, line: Line) -> std::result::Result<(), TestCaseError> {
     let padded = line.pads.0 + line.input + line.pads.1;
@@ -81,8 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn ceil_mode_counts_a_last_partial_window(line in any_line()) {
-        prop_assume!(line.output() > 0);
+    fn ceil_mode_counts_a_last_partial_window(line in fitting_line()) {
         let window = window_of(line, explicit(line)).ceil_mode(true);
         let axis = rows(window, line.input, line.kernel)?;
         prop_assert_eq!(axis.output(), line.ceil_output());
@@ -91,8 +98,7 @@ proptest! {
 
     /// A window that sees nothing but padding has no maximum and no average: pooling refuses just those.
     #[test]
-    fn pooling_refuses_windows_of_padding_alone(line in any_line(), ceil in any::<bool>()) {
-        prop_assume!(line.output() > 0);
+    fn pooling_refuses_windows_of_padding_alone(line in fitting_line(), ceil in any::<bool>()) {
         let window = window_of(line, explicit(line)).ceil_mode(ceil);
         let output = if ceil { line.ceil_output() } else { line.output() };
         let sees = |o| (0..line.kernel).any(|tap| line.source(o, tap).is_some());

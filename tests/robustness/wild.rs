@@ -1,0 +1,222 @@
+//! Arguments that make sense, and arguments that do not.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use striate::{
+    Activation, AvgPool2D, ChannelMaxPool, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, GlobalMaxPool2D,
+    Initializer, Layer, MaxPool2D, Padding, Rng, Sequential, Size2d, Tensor, Window2d,
+};
+
+/// A length: mostly a small one, else one that no memory holds.
+pub fn length() -> impl Strategy<Value = usize> {
+    prop_oneof![
+        32 => 1..=3_usize,
+        4 => 0..=9_usize,
+        1 => (33..usize::BITS).prop_map(|bit| 1 << bit),
+        1 => (1_usize << 33..=usize::MAX, 0..31_u32).prop_map(|(n, shift)| (n >> shift).max(1 << 33)),
+        1 => prop_oneof![Just(usize::MAX), Just(isize::MAX as usize), Just(usize::MAX / 8)],
+    ]
+}
+
+/// A number that arrays do not grow with: mostly a small one, else any.
+pub fn count() -> impl Strategy<Value = usize> {
+    prop_oneof![
+        2 => length(),
+        1 => (any::<usize>(), 0..usize::BITS).prop_map(|(n, shift)| n >> shift),
+    ]
+}
+
+fn lengths() -> impl Strategy<Value = Size2d> {
+    [length(), length()].prop_map(Size2d)
+}
+
+fn counts() -> impl Strategy<Value = Size2d> {
+    prop_oneof![4 => Just(Size2d([1, 1])), 1 => [count(), count()].prop_map(Size2d)]
+}
+
+/// A number: mostly a usual one, else anything.
+pub fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        8 => -2.0..2.0_f64,
+        1 => Just(0.0),
+        1 => Just(1.0),
+        1 => Just(f64::NAN),
+        1 => Just(f64::INFINITY),
+        1 => any::<f64>(),
+    ]
+}
+
+pub fn padding() -> impl Strategy<Value = Padding> {
+    prop_oneof![
+        Just(Padding::Valid),
+        Just(Padding::Same),
+        Just(Padding::all(1)),
+        [length(), length(), length(), length()].prop_map(|[top, bottom, left, right]| Padding::Explicit {
+            top,
+            bottom,
+            left,
+            right
+        }),
+    ]
+}
+
+/// Any shape of any rank.
+pub fn shape() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![4 => vec(length(), 4), 1 => vec(length(), 0..=6)]
+}
+
+/// A shape of few elements: mostly feature maps.
+pub fn small_shape() -> impl Strategy<Value = Vec<usize>> {
+    let axis = || prop_oneof![12 => 1..=6_usize, 1 => Just(0)];
+    prop_oneof![6 => vec(axis(), 4), 1 => vec(axis(), 2), 1 => vec(axis(), 0..=5)]
+}
+
+/// Tensors, some of them with NaN and infinity inside.
+pub fn tensor() -> impl Strategy<Value = Tensor> {
+    (small_shape(), any::<u64>(), prop_oneof![8 => Just(None), 1 => number().prop_map(Some)]).prop_map(
+        |(shape, seed, strange)| {
+            let rng = &mut Rng::seed(seed);
+            let mut tensor: Tensor = crate::common::normal_tensor(rng, &shape);
+            if let (Some(strange), Some(first)) = (strange, tensor.as_mut_slice().first_mut()) {
+                *first = strange as f32;
+            }
+            tensor
+        },
+    )
+}
+
+pub fn activation() -> impl Strategy<Value = Activation> {
+    use Activation::*;
+    let plain = vec![
+        Linear,
+        Relu,
+        Relu6,
+        Selu,
+        Gelu,
+        GeluTanh,
+        Silu,
+        Mish,
+        Sigmoid,
+        LogSigmoid,
+        HardSigmoid,
+        HardSwish,
+        Tanh,
+        Softsign,
+        Exponential,
+        Softmax,
+        LogSoftmax,
+    ];
+    prop_oneof![
+        6 => proptest::sample::select(plain),
+        1 => number().prop_map(|negative_slope| LeakyRelu { negative_slope }),
+        1 => number().prop_map(|alpha| Elu { alpha }),
+        1 => number().prop_map(|alpha| Celu { alpha }),
+        1 => number().prop_map(|beta| Softplus { beta }),
+        1 => (number(), number()).prop_map(|(min, max)| HardTanh { min, max }),
+    ]
+}
+
+pub fn initializer() -> impl Strategy<Value = Initializer> {
+    use Initializer::*;
+    prop_oneof![
+        proptest::sample::select(vec![Zeros, Ones, GlorotUniform, HeNormal, LecunUniform, LecunNormal]),
+        number().prop_map(Constant),
+        (number(), number()).prop_map(|(min, max)| RandomUniform { min, max }),
+        (number(), number()).prop_map(|(mean, stddev)| RandomNormal { mean, stddev }),
+        (number(), number()).prop_map(|(mean, stddev)| TruncatedNormal { mean, stddev }),
+    ]
+}
+
+pub fn window() -> impl Strategy<Value = Window2d> {
+    (lengths(), counts(), counts(), padding(), any::<bool>(), count()).prop_map(
+        |(kernel, strides, dilation, padding, ceil, groups)| {
+            let window = Window2d::new(kernel).strides(strides).dilation(dilation).padding(padding);
+            window.ceil_mode(ceil).groups(groups)
+        },
+    )
+}
+
+type Boxed = Box<dyn Layer>;
+
+fn boxed(layer: impl Layer + 'static) -> Boxed {
+    Box::new(layer)
+}
+
+fn conv() -> impl Strategy<Value = Boxed> {
+    let weights = (length(), activation(), any::<bool>(), initializer());
+    (weights, lengths(), counts(), counts(), padding(), count()).prop_map(
+        |((filters, activation, bias, initializer), kernel, strides, dilation, padding, groups)| {
+            let conv = Conv2D::new(filters, kernel).strides(strides).dilation(dilation).padding(padding);
+            let conv = conv.groups(groups).activation(activation).use_bias(bias);
+            boxed(conv.kernel_initializer(initializer))
+        },
+    )
+}
+
+fn pool() -> impl Strategy<Value = Boxed> {
+    let average = (any::<bool>(), any::<bool>(), proptest::option::of(count()));
+    (lengths(), counts(), counts(), padding(), any::<bool>(), average).prop_map(
+        |(size, strides, dilation, padding, ceil, (average, include, divisor))| {
+            if !average {
+                let pool = MaxPool2D::new(size).strides(strides).dilation(dilation);
+                return boxed(pool.padding(padding).ceil_mode(ceil));
+            }
+            let pool = AvgPool2D::new(size).strides(strides).dilation(dilation).padding(padding);
+            let pool = pool.ceil_mode(ceil).count_include_pad(include);
+            boxed(divisor.map_or(pool.clone(), |divisor| pool.divisor_override(divisor)))
+        },
+    )
+}
+
+/// A layer with any options.
+pub fn layer() -> impl Strategy<Value = Boxed> {
+    let dense = (length(), activation(), any::<bool>(), initializer());
+    prop_oneof![
+        4 => conv(),
+        4 => pool(),
+        2 => dense.prop_map(|(units, activation, bias, initializer)| boxed(
+            Dense::new(units).activation(activation).use_bias(bias).bias_initializer(initializer)
+        )),
+        1 => any::<bool>().prop_map(|keep| boxed(GlobalMaxPool2D::new().keepdims(keep))),
+        1 => any::<bool>().prop_map(|keep| boxed(GlobalAvgPool2D::new().keepdims(keep))),
+        1 => (length(), count()).prop_map(|(pool, strides)| boxed(ChannelMaxPool::new(pool).strides(strides))),
+        1 => number().prop_map(|rate| boxed(Dropout::new(rate))),
+        1 => Just(()).prop_map(|()| boxed(Flatten::new())),
+        1 => activation().prop_map(boxed),
+    ]
+}
+
+/// A few layers in a row.
+pub fn model() -> impl Strategy<Value = Sequential> {
+    /// A box of a layer as a layer.
+    #[derive(Debug)]
+    struct Unboxed(Boxed);
+
+    impl Layer for Unboxed {
+        fn kind(&self) -> &'static str {
+            self.0.kind()
+        }
+        fn build(&mut self, input: &[usize], rng: &mut Rng) -> striate::Result<()> {
+            self.0.build(input, rng)
+        }
+        fn output_shape(&self, input: &[usize]) -> striate::Result<Vec<usize>> {
+            self.0.output_shape(input)
+        }
+        fn forward(&self, x: &Tensor) -> striate::Result<Tensor> {
+            self.0.forward(x)
+        }
+        fn forward_train(&mut self, x: Tensor, tape: &mut striate::Tape) -> striate::Result<Tensor> {
+            self.0.forward_train(x, tape)
+        }
+        fn backward(&mut self, grad: Tensor, tape: &mut striate::Tape) -> striate::Result<Tensor> {
+            self.0.backward(grad, tape)
+        }
+        fn cost(&self, input: &[usize]) -> striate::Result<striate::Cost> {
+            self.0.cost(input)
+        }
+    }
+
+    vec(layer(), 0..=5).prop_map(|layers| {
+        layers.into_iter().fold(Sequential::new(), |model, layer| model.with(Unboxed(layer)))
+    })
+}
