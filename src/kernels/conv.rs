@@ -104,53 +104,55 @@ pub(crate) fn forward<T: Element>(
 /// phase is a dense convolution of its own.
 pub(crate) fn backward_input<T: Element>(grad: &[T], kernel: &[T], geometry: &Geometry2d, out: &mut [T]) {
     let Geometry2d { rows, cols, in_channels, out_channels, .. } = *geometry;
-    let phases = |axis: crate::WindowAxis| 0..axis.stride.min(axis.input);
-    for (row_phase, col_phase) in phases(rows).flat_map(|r| phases(cols).map(move |c| (r, c))) {
-        let (row_reads, col_reads) = (rows.backward_sampling(row_phase), cols.backward_sampling(col_phase));
-        if row_reads.taps.is_empty() || col_reads.taps.is_empty() {
-            let none = PhaseValues { values: &[], rows: &row_reads, cols: &col_reads };
-            none.scatter((row_phase, col_phase), geometry, out);
-            continue;
-        }
-        let packed = PackedKernel::transposed(kernel, geometry, &row_reads, &col_reads);
-        let patches = Patches { source: grad, channels: out_channels, rows: row_reads, cols: col_reads };
+    if rows.stride > 1 || cols.stride > 1 {
+        // Some phases may meet no tap at all.
+        out.fill(T::zero());
+    }
+    let phases = |axis: crate::WindowAxis| {
+        let phase = |phase| (phase, axis.backward_sampling(phase));
+        let met = |(_, reads): &(usize, Sampling)| !reads.taps.is_empty();
+        (0..axis.stride.min(axis.input)).map(phase).filter(met).collect::<Vec<_>>()
+    };
+    let (row_phases, col_phases) = (phases(rows), phases(cols));
+    for ((row_phase, row_reads), (col_phase, col_reads)) in
+        row_phases.iter().flat_map(|row| col_phases.iter().map(move |col| (row, col)))
+    {
+        let packed = PackedKernel::transposed(kernel, geometry, row_reads, col_reads);
+        let patches = Patches {
+            source: grad,
+            channels: out_channels,
+            rows: row_reads.clone(),
+            cols: col_reads.clone(),
+        };
         if rows.stride == 1 && cols.stride == 1 {
             return correlate(&patches, &packed, None, in_channels, |_| {}, out);
         }
         let mut values = vec![T::zero(); geometry.batch * patches.positions() * in_channels];
         correlate(&patches, &packed, None, in_channels, |_| {}, &mut values);
-        let phase = PhaseValues { values: &values, rows: &patches.rows, cols: &patches.cols };
-        phase.scatter((row_phase, col_phase), geometry, out);
+        scatter(&values, &patches, (*row_phase, *col_phase), geometry, out);
     }
 }
 
-/// The input gradients of one phase; no values stand for zeros.
-struct PhaseValues<'a, T> {
-    values: &'a [T],
-    rows: &'a Sampling,
-    cols: &'a Sampling,
-}
-
-impl<T: Element> PhaseValues<'_, T> {
-    /// Writes them to their places among the other phases'.
-    fn scatter(&self, (row_phase, col_phase): (usize, usize), geometry: &Geometry2d, out: &mut [T]) {
-        let Geometry2d { rows, cols, in_channels: depth, .. } = *geometry;
-        let width = self.cols.positions * depth;
-        out.par_chunks_mut(cols.input * depth).enumerate().for_each(|(index, line)| {
-            let (image, row) = (index / rows.input, index % rows.input);
-            if row % rows.stride != row_phase {
-                return;
-            }
-            let start = (image * self.rows.positions + row / rows.stride) * width;
+/// Writes the input gradients of one phase to their places among the other phases'.
+fn scatter<T: Element>(
+    values: &[T],
+    patches: &Patches<'_, T>,
+    (row_phase, col_phase): (usize, usize),
+    geometry: &Geometry2d,
+    out: &mut [T],
+) {
+    let Geometry2d { rows, cols, in_channels: depth, .. } = *geometry;
+    let width = patches.cols.positions * depth;
+    out.par_chunks_mut(cols.input * depth).enumerate().for_each(|(index, line)| {
+        let (image, row) = (index / rows.input, index % rows.input);
+        if row % rows.stride == row_phase {
+            let start = (image * patches.rows.positions + row / rows.stride) * width;
             let targets = line.chunks_exact_mut(depth).skip(col_phase).step_by(cols.stride);
-            match self.values.get(start..start + width) {
-                Some(values) => {
-                    targets.zip(values.chunks_exact(depth)).for_each(|(to, v)| to.copy_from_slice(v))
-                }
-                None => targets.for_each(|to| to.fill(T::zero())),
+            for (to, from) in targets.zip(values[start..start + width].chunks_exact(depth)) {
+                to.copy_from_slice(from);
             }
-        });
-    }
+        }
+    });
 }
 
 /// The products of all patches with the kernels of their groups.
