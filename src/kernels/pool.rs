@@ -268,8 +268,9 @@ mod tests {
 
         #[test]
         fn gradients_agree_with_finite_differences(geometry in geometries()) {
-            // Numbers at least 1 apart: steps this small change no winner, so differences are exact but for rounding.
-            const STEP: f64 = 1e-3;
+            // Numbers at least 1 apart: steps this small change no winner, and as an eighth is a binary fraction, nothing
+            // but the averages is rounded.
+            const STEP: f64 = 0.125;
             let inputs = len(geometry.input_shape());
             let x: Vec<f64> = (0..inputs).map(|i| ((i * 7919) % 10_007) as f64).collect();
             let along: Vec<f64> = (0..inputs).map(|i| ((i * 31) % 5) as f64 - 2.0).collect();
