@@ -107,8 +107,11 @@ fn a_seed_decides_every_bit_of_a_training_run() {
     check_runs::<f64>();
 }
 
-/// Layers large enough for several tasks, with the shapes of their inputs.
-fn large<T: Element>() -> Vec<(&'static str, Box<dyn Layer<T>>, Vec<usize>)> {
+/// What a layer is called, the layer, and the shape of its input.
+type Fed<T> = (&'static str, Box<dyn Layer<T>>, Vec<usize>);
+
+/// Layers large enough for several tasks.
+fn large<T: Element>() -> Vec<Fed<T>> {
     let same = Padding::Same;
     let maps = vec![2, 28, 30, 32];
     vec![
