@@ -32,6 +32,9 @@ impl From<[usize; 2]> for Size2d {
     }
 }
 
+/// The most taps of a convolution along an axis: kernels make a table of them.
+const MOST_TAPS: usize = 1 << 24;
+
 /// How a two-dimensional window slides over feature maps: the description that convolution and pooling share.
 ///
 /// Any value can be described; [`output_size`](Self::output_size), [`conv`](Self::conv) and [`pool`](Self::pool)
@@ -212,6 +215,9 @@ impl Window2d {
         if [kh, kw] != self.kernel {
             let [kh, kw] = self.kernel;
             return Err(Error::shape(OP, format_args!("a kernel of {kh}x{kw}"), kernel));
+        }
+        if kh.max(kw) > MOST_TAPS {
+            return Err(Error::size(OP, format_args!("at most {MOST_TAPS} taps along an axis"), kh.max(kw)));
         }
         self.check_groups(OP, in_channels, out_channels)?;
         if group_in != in_channels / self.groups {

@@ -91,6 +91,9 @@ pub(crate) fn forward<T: Element>(
     finish: impl Fn(&mut [T]) + Sync,
     out: &mut [T],
 ) {
+    if out.is_empty() {
+        return;
+    }
     let channels = geometry.in_channels;
     let patches =
         Patches { source: input, channels, rows: geometry.rows.sampling(), cols: geometry.cols.sampling() };
@@ -104,6 +107,9 @@ pub(crate) fn forward<T: Element>(
 /// phase is a dense convolution of its own.
 pub(crate) fn backward_input<T: Element>(grad: &[T], kernel: &[T], geometry: &Geometry2d, out: &mut [T]) {
     let Geometry2d { rows, cols, in_channels, out_channels, .. } = *geometry;
+    if out.is_empty() {
+        return;
+    }
     if rows.stride > 1 || cols.stride > 1 {
         // Some phases may meet no tap at all.
         out.fill(T::zero());
@@ -181,6 +187,9 @@ fn tile_pixels<T>(depth: usize) -> usize {
 /// the pieces are added in order: the result does not depend on the number of threads.
 pub(crate) fn backward_kernel<T: Element>(input: &[T], grad: &[T], geometry: &Geometry2d, out: &mut [T]) {
     let [kh, kw, group_in, filters] = geometry.kernel_shape();
+    if grad.is_empty() {
+        return out.fill(T::zero());
+    }
     let patches = Patches {
         source: input,
         channels: geometry.in_channels,

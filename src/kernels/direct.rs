@@ -14,6 +14,8 @@ use crate::Element;
 const BLOCK_BYTES: usize = 256 << 10;
 /// The fewest and the most positions of a block.
 const BLOCK_PIXELS: Range<usize> = 48..384;
+/// Blocks come in multiples of this, so that 2 or 4 threads end together.
+const BLOCK_SHARES: usize = 4;
 
 /// The products of all patches with the kernels of their groups, then `finish` over each block of positions while it
 /// is in the cache.
@@ -29,7 +31,7 @@ pub(super) fn correlate<T: Element>(
     let work = out.len() * patches.rows.taps.len() * patches.cols.taps.len() * group_in;
     let threads = if work < PARALLEL_WORK { 1 } else { rayon::current_num_threads() };
     let pixels = out.len() / filters;
-    let block = block_pixels(patches, pixels, filters, threads);
+    let block = block_pixels(patches, pixels, filters);
     let field = Field::new(patches, group_in, block);
 
     // The filters `piece` of the positions from `first` on.
@@ -67,20 +69,17 @@ pub(super) fn correlate<T: Element>(
     }
 }
 
-/// How many positions make a block: few enough for the cache, and as many blocks for each thread.
-fn block_pixels<T: Element>(
-    patches: &Patches<'_, T>,
-    pixels: usize,
-    filters: usize,
-    threads: usize,
-) -> usize {
+/// How many positions make a block: few enough for the cache, and blocks that threads can share out evenly. Not a
+/// matter of how many threads there are: rows of a register tile multiply some of each other's padding, which shows
+/// where a weight is not finite.
+fn block_pixels<T: Element>(patches: &Patches<'_, T>, pixels: usize, filters: usize) -> usize {
     let step = patches.rows.step.saturating_mul(patches.cols.step);
     let copied = if in_place(patches) { 0 } else { step.saturating_mul(patches.channels) };
     let pixel_bytes = copied.max(filters).saturating_mul(size_of::<T>());
     let most = (BLOCK_BYTES / pixel_bytes.max(1)).clamp(BLOCK_PIXELS.start, BLOCK_PIXELS.end);
     let blocks = match pixels.div_ceil(most) {
         0 | 1 => 1,
-        blocks => blocks.next_multiple_of(threads),
+        blocks => blocks.next_multiple_of(BLOCK_SHARES),
     };
     pixels.div_ceil(blocks).max(1)
 }

@@ -130,6 +130,7 @@ impl<T: Element> Conv2D<T> {
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.window = self.window.groups(groups);
+        self.weights = None;
         self
     }
 
@@ -148,7 +149,7 @@ impl<T: Element> Conv2D<T> {
         self
     }
 
-    /// Whether a number is added to every map.
+    /// Whether a number is added to every map. A layer that is built already must be built again.
     ///
     /// ```
     /// use striate::{Conv2D, Layer};
@@ -159,6 +160,7 @@ impl<T: Element> Conv2D<T> {
     #[must_use]
     pub fn use_bias(mut self, use_bias: bool) -> Self {
         self.use_bias = use_bias;
+        self.weights = None;
         self
     }
 
@@ -204,6 +206,7 @@ impl<T: Element> Conv2D<T> {
     /// The convolution with the layer's weights, each tile of it through `finish`.
     fn convolve(&self, x: &Tensor<T>, finish: impl Fn(&mut [T]) + Sync) -> Result<Tensor<T>> {
         let weights = self.weights.as_ref().ok_or_else(|| Error::not_built(KIND))?;
+        weights.check(KIND)?;
         let geometry = self.window.conv(x.shape(), weights.kernel().shape())?;
         let mut out = filled(KIND, &geometry.output_shape(), T::zero())?;
         let packed = weights.packed(|kernel| PackedKernel::new(kernel, &geometry));
@@ -216,6 +219,7 @@ impl<T: Element> Conv2D<T> {
         let grad = self.activation.backward(grad, tape)?;
         let x = tape.pop_tensor(KIND)?;
         let weights = self.weights.as_mut().ok_or_else(|| Error::not_built(KIND))?;
+        weights.check(KIND)?;
         let geometry = self.window.conv(x.shape(), weights.kernel().shape())?;
         check_shape(KIND, "an output gradient", grad.shape(), &geometry.output_shape())?;
         let mut kernel_grad = filled(KIND, &geometry.kernel_shape(), T::zero())?;

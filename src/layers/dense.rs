@@ -76,7 +76,7 @@ impl<T: Element> Dense<T> {
         self
     }
 
-    /// Whether a bias is added. Default `true`.
+    /// Whether a bias is added. Default `true`. A layer that is built already must be built again.
     ///
     /// ```
     /// use striate::{Dense, Layer};
@@ -86,6 +86,7 @@ impl<T: Element> Dense<T> {
     #[must_use]
     pub fn use_bias(mut self, use_bias: bool) -> Self {
         self.use_bias = use_bias;
+        self.weights = None;
         self
     }
 
@@ -134,6 +135,7 @@ impl<T: Element> Dense<T> {
     /// `x * kernel + bias`, before the activation.
     fn pre_activation(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
         let weights = self.weights.as_ref().ok_or_else(|| Error::not_built(KIND))?;
+        weights.check(KIND)?;
         let features = self.features(x.shape())?;
         check_features(features, weights.kernel())?;
         let shape = self.output_shape(x.shape())?;
@@ -150,6 +152,7 @@ impl<T: Element> Dense<T> {
         let x = tape.pop_tensor(KIND)?;
         check_shape(KIND, "an output gradient", grad.shape(), &self.output_shape(x.shape())?)?;
         let weights = self.weights.as_mut().ok_or_else(|| Error::not_built(KIND))?;
+        weights.check(KIND)?;
         let (input, x, grad) = (x.shape().to_vec(), matrix(&x)?, matrix(&grad)?);
         let grads = grad.view2()?;
         let kernel_grad = ops::dense_backward_kernel(x.view2()?, grads)?;

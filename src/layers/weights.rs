@@ -6,12 +6,15 @@ use std::sync::OnceLock;
 use ndarray::Array1;
 
 use crate::layer::{Name, Param};
+use crate::ops::check_shape;
 use crate::{Element, Initializer, Result, Rng, Tensor};
 
 /// A kernel, perhaps a bias, and what inference prepares from the kernel on first use. The prepared form is
 /// dropped whenever the weights are lent out to be changed, so it can never be stale.
 #[derive(Clone, Debug)]
 pub(super) struct Weights<T: Element, P> {
+    /// The kernel's shape, whatever parameter a borrower may put in its place.
+    shape: Vec<usize>,
     kernel: Param<T>,
     bias: Option<Param<T>>,
     packed: OnceLock<P>,
@@ -27,10 +30,23 @@ impl<T: Element, P> Weights<T, P> {
     ) -> Result<Self> {
         let channels = &shape[shape.len().saturating_sub(1)..];
         Ok(Weights {
+            shape: shape.to_vec(),
             kernel: Param::new(kernel.make(shape, rng)?),
             bias: bias.map(|bias| bias.make(channels, rng).map(Param::new)).transpose()?,
             packed: OnceLock::new(),
         })
+    }
+
+    /// Fails if a parameter was exchanged for one of another shape.
+    pub(super) fn check(&self, layer: &'static str) -> Result<()> {
+        check_shape(layer, "a kernel", self.kernel().shape(), &self.shape)?;
+        match &self.bias {
+            Some(bias) => {
+                let channels = &self.shape[self.shape.len().saturating_sub(1)..];
+                check_shape(layer, "a bias", bias.value().shape(), channels)
+            }
+            None => Ok(()),
+        }
     }
 
     pub(super) fn kernel(&self) -> &Tensor<T> {

@@ -39,6 +39,9 @@ pub fn dense<T: Element>(
         check_shape(OP, "a bias", bias.shape(), &[outputs])?;
     }
     let mut out = filled(OP, &[rows, outputs], T::zero())?;
+    if out.is_empty() {
+        return to_array(OP, (rows, outputs), out);
+    }
     let kernel = PackedMatrix::new(&contiguous(OP, kernel)?, inputs, outputs);
     let bias = bias.map(|bias| contiguous(OP, bias)).transpose()?;
     product(&contiguous(OP, x)?, &kernel, bias.as_deref(), &mut out);
@@ -66,6 +69,9 @@ pub fn dense_backward_input<T: Element>(
     let [rows, inputs, outputs] = [grad.nrows(), kernel.nrows(), kernel.ncols()];
     check_shape(OP, "an output gradient", grad.shape(), &[rows, outputs])?;
     let mut out = filled(OP, &[rows, inputs], T::zero())?;
+    if out.is_empty() {
+        return to_array(OP, (rows, inputs), out);
+    }
     let kernel = PackedMatrix::transposed(&contiguous(OP, kernel)?, outputs, inputs);
     product(&contiguous(OP, grad)?, &kernel, None, &mut out);
     to_array(OP, (rows, inputs), out)
@@ -89,7 +95,9 @@ pub fn dense_backward_kernel<T: Element>(x: ArrayView2<'_, T>, grad: ArrayView2<
     let [rows, inputs, outputs] = [x.nrows(), x.ncols(), grad.ncols()];
     check_shape(OP, "an output gradient", grad.shape(), &[rows, outputs])?;
     let mut out = filled(OP, &[inputs, outputs], T::zero())?;
-    transposed_product(&contiguous(OP, x)?, &contiguous(OP, grad)?, (inputs, outputs), &mut out);
+    if !out.is_empty() {
+        transposed_product(&contiguous(OP, x)?, &contiguous(OP, grad)?, (inputs, outputs), &mut out);
+    }
     to_array(OP, (inputs, outputs), out)
 }
 

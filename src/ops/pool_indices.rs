@@ -21,8 +21,7 @@ use crate::{Error, ErrorKind, Geometry2d, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolIndices {
     taps: Taps,
-    kernel: [usize; 2],
-    output: [usize; 4],
+    geometry: Geometry2d,
 }
 
 /// The taps of [`PoolIndices`], one an output.
@@ -66,7 +65,7 @@ impl PoolIndices {
         if taps.len() != output.iter().product::<usize>() {
             return Err(Error::new(ErrorKind::Shape, op, format_args!("indices for {output:?}"), taps.len()));
         }
-        Ok(PoolIndices { taps, kernel: [geometry.rows.kernel, geometry.cols.kernel], output })
+        Ok(PoolIndices { taps, geometry: *geometry })
     }
 
     pub(crate) fn taps(&self) -> &Taps {
@@ -77,16 +76,13 @@ impl PoolIndices {
         self.taps
     }
 
-    /// Fails unless these are indices for that output and window.
+    /// Fails unless these are indices of a pooling of that geometry.
     pub(super) fn check(&self, op: &'static str, geometry: &Geometry2d) -> Result<()> {
-        let wanted = ([geometry.rows.kernel, geometry.cols.kernel], geometry.output_shape());
-        if (self.kernel, self.output) == wanted {
+        if self.geometry == *geometry {
             return Ok(());
         }
-        let describe = |([kh, kw], output): ([usize; 2], [usize; 4])| {
-            format!("indices for {output:?} of {kh}x{kw} windows")
-        };
-        Err(Error::new(ErrorKind::Shape, op, describe(wanted), describe((self.kernel, self.output))))
+        let expected = format!("indices of the same pooling, {geometry:?}");
+        Err(Error::new(ErrorKind::Shape, op, expected, format_args!("those of {:?}", self.geometry)))
     }
 
     /// The positions `row * width + column` in the unpadded input that the outputs came from, in the output's shape:
@@ -112,7 +108,7 @@ impl PoolIndices {
             Taps::Bytes(taps) => self.resolve(OP, taps.iter().map(|&tap| usize::from(tap)), geometry),
             Taps::Numbers(taps) => self.resolve(OP, taps.iter().map(|&tap| tap as usize), geometry),
         };
-        to_array(OP, self.output, positions?)
+        to_array(OP, geometry.output_shape(), positions?)
     }
 
     /// The positions that the taps, one an output, look at.
@@ -123,8 +119,8 @@ impl PoolIndices {
         geometry: &Geometry2d,
     ) -> Result<Vec<usize>> {
         let Geometry2d { rows, cols, .. } = *geometry;
-        let [_, height, width, channels] = self.output;
-        let mut positions = filled(op, &self.output, 0)?;
+        let [_, height, width, channels] = geometry.output_shape();
+        let mut positions = filled(op, &geometry.output_shape(), 0)?;
         for (index, (position, tap)) in positions.iter_mut().zip(taps).enumerate() {
             let pixel = index / channels;
             let row = rows.source(pixel / width % height, tap / cols.kernel);

@@ -19,8 +19,8 @@ impl<T: Element> Trainer<'_, T> {
     ///
     /// # Errors
     /// If there are no samples, the targets do not fit, an option makes no sense, or a layer, loss, metric or callback
-    /// fails. [`ErrorKind::Value`] if the loss or a gradient is not finite: the training has diverged. The model then has
-    /// the weights of the last step that went well, and can be used.
+    /// fails. [`ErrorKind::Value`] if the loss or a gradient is not finite: the training has diverged, and the model has
+    /// the weights from before that step. So does a step that makes a weight infinite; then it has those from after it.
     ///
     /// ```
     /// use striate::{Dense, Tensor, train::{Accuracy, Sgd, SoftmaxCrossEntropy, Trainer}};
@@ -46,6 +46,7 @@ impl<T: Element> Trainer<'_, T> {
         let data = Data::new("fit", x.clone(), targets.into())?;
         let (training, validation) = match &self.validation {
             Validation::None => (data, None),
+            Validation::Split(0.0) => (data, None),
             Validation::Split(share) => data.split(*share).map(|(training, rest)| (training, Some(rest)))?,
             Validation::Data(x, targets) => {
                 (data, Some(Data::new("fit: validation data", x.clone(), targets.clone())?))
@@ -168,7 +169,7 @@ impl<T: Element> Trainer<'_, T> {
             return Err(Error::new(ErrorKind::Tape, "fit", "an empty tape after the backward pass", got));
         }
         let mut params = model.params_mut();
-        if let Some((name, _)) = params.iter().find(|(_, param)| !is_finite(param)) {
+        if let Some((name, _)) = params.iter().find(|(_, param)| !has_finite_grad(param)) {
             let got = format!("another one in {place}: training diverged");
             return Err(Error::value("fit", format_args!("a finite gradient of {name}"), got));
         }
@@ -176,6 +177,10 @@ impl<T: Element> Trainer<'_, T> {
             clip.apply(&mut params)?;
         }
         self.optimizer.step(&mut params)?;
+        if let Some((name, _)) = params.iter().find(|(_, param)| !all_finite(param.value())) {
+            let got = format!("another one after {place}: training diverged");
+            return Err(Error::value("fit", format_args!("a finite {name}"), got));
+        }
         clear_grads(&mut params);
         Ok((value, weight))
     }
@@ -253,14 +258,18 @@ fn single<T: Element>(value: &Tensor<T>) -> Result<f64> {
 }
 
 /// Whether the gradient of a parameter that is trained has neither infinities nor not-a-numbers.
-fn is_finite<T: Element>(param: &Param<T>) -> bool {
+fn has_finite_grad<T: Element>(param: &Param<T>) -> bool {
+    param.grad().filter(|_| param.is_trainable()).is_none_or(all_finite)
+}
+
+/// Whether a tensor has neither infinities nor not-a-numbers.
+fn all_finite<T: Element>(tensor: &Tensor<T>) -> bool {
     const PIECE: usize = 1 << 14;
     // Without a branch for each element, so that the compiler can use vectors.
-    let finite = |piece: &[T]| piece.iter().fold(true, |finite, g| finite & g.is_finite());
-    match param.grad().filter(|_| param.is_trainable()).map(Tensor::as_slice) {
-        None => true,
-        Some(grad) if grad.len() <= PIECE => finite(grad),
-        Some(grad) => grad.par_chunks(PIECE).all(finite),
+    let finite = |piece: &[T]| piece.iter().fold(true, |finite, x| finite & x.is_finite());
+    match tensor.as_slice() {
+        short if short.len() <= PIECE => finite(short),
+        long => long.par_chunks(PIECE).all(finite),
     }
 }
 

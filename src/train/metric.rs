@@ -296,7 +296,7 @@ impl<T: Element> Metric<T> for BinaryAccuracy {
         let target = binary_targets("BinaryAccuracy", predictions, targets)?;
         for (i, x) in predictions.as_slice().iter().enumerate() {
             let yes = target(i) > T::of(0.5);
-            self.share.count(!x.is_nan() && (x.to_double() > self.threshold) == yes);
+            self.share.count(!x.is_nan() && (*x > T::of(self.threshold)) == yes);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 mod common;
 
 mod allocator;
+mod corners;
 mod layers;
 mod messages;
 mod operations;

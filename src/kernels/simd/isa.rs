@@ -81,9 +81,11 @@ pub fn isa() -> Isa {
         Some(&isa) => isa,
         None => {
             let isa = detect();
-            // Two threads that come here at the same time find the same.
-            CHOSEN.store(isa as u8, Ordering::Relaxed);
-            isa
+            // Two threads that come here at the same time find the same; what one has forced meanwhile stays.
+            match CHOSEN.compare_exchange(UNKNOWN, isa as u8, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => isa,
+                Err(forced) => Isa::ALL.get(usize::from(forced)).copied().unwrap_or(isa),
+            }
         }
     }
 }
