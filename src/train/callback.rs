@@ -64,7 +64,7 @@ where
 /// |---|---|---|
 /// | `monitor` | `"val_loss"` | a result's name, as in [`EpochLog::get`] |
 /// | `maximize` | `false` | whether more is better |
-/// | `patience` | 0 | |
+/// | `patience` | 0 | how many epochs in a row without a better one end it |
 /// | `min_delta` | 0 | at least 0 |
 /// | `restore_best_weights` | `false` | whether the model ends with the weights of the best epoch, however the training ends |
 ///

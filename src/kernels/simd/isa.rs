@@ -102,7 +102,7 @@ fn detect() -> Isa {
 /// # Errors
 /// [`ErrorKind::Argument`] if this machine does not have it.
 ///
-/// ```
+/// ```standalone_crate
 /// use striate::Isa;
 /// let before = striate::isa();
 /// striate::force_isa(Isa::Scalar)?;

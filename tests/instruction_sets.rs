@@ -1,0 +1,100 @@
+//! Every instruction set that the machine has, forced one by one: convolutions against the definition in double
+//! precision, and bit by bit on different numbers of threads.
+//!
+//! A file, and so a process, of its own: what it forces would change the last bits of tests that run beside it.
+
+use ndarray::{Array, Array4, Dimension, ShapeBuilder};
+use striate::{Element, Geometry2d, Isa, Padding, Window2d, force_isa, isa, ops};
+
+/// Shapes that take each path: whole and partial panels, several blocks, filters split among threads, in place and
+/// padded, strides and dilation, first layers, depthwise, groups of 2, 4 and more.
+fn cases() -> Vec<Geometry2d> {
+    let case = |input: [usize; 4], kernel: [usize; 4], window: Window2d| {
+        let groups = input[3] / kernel[2];
+        window.groups(groups).conv(&input, &kernel).unwrap()
+    };
+    let same = |size| Window2d::new(size).padding(Padding::Same);
+    vec![
+        case([1, 30, 41, 3], [5, 5, 3, 20], same(5)),
+        case([2, 31, 30, 3], [7, 7, 3, 33], Window2d::new(7).strides(2).padding(Padding::all(3))),
+        case([1, 7, 7, 64], [3, 3, 64, 72], same(3)),
+        case([3, 9, 9, 16], [3, 3, 16, 40], same(3).dilation(2)),
+        case([1, 14, 14, 32], [1, 1, 32, 24], Window2d::new(1).strides(2)),
+        case([2, 23, 23, 12], [1, 1, 12, 17], Window2d::new(1)),
+        case([2, 30, 29, 20], [3, 3, 1, 20], same(3)),
+        case([1, 30, 29, 9], [5, 5, 1, 9], same(5).strides(2)),
+        case([1, 20, 20, 3], [3, 3, 1, 3], same(3)),
+        case([1, 25, 24, 24], [3, 3, 4, 24], same(3)),
+        case([1, 25, 24, 10], [3, 3, 2, 10], same(3).strides(2)),
+        case([1, 12, 12, 36], [3, 3, 6, 12], same(3)),
+        // Windows over so wide gaps that only their patches fit in memory.
+        case([2, 6, 5, 4], [3, 3, 4, 5], same(3).dilation(100_000)),
+        case([2, 6, 5, 6], [3, 3, 3, 4], same(3).dilation(100_000)),
+    ]
+}
+
+/// Numbers whose sums are not exact.
+fn fractions<T: Element, D: Dimension>(shape: impl ShapeBuilder<Dim = D>, salt: usize) -> Array<T, D> {
+    let mut index = 0;
+    Array::from_shape_simple_fn(shape, || {
+        index += 1;
+        T::of(((index * 7919 + salt * 104_729) % 1009) as f64 / 1009.0 - 0.5)
+    })
+}
+
+/// One output by the definition, and the sum of the sizes of its terms.
+fn output<T: Element>(
+    x: &Array4<T>,
+    kernel: &Array4<T>,
+    bias: T,
+    geometry: &Geometry2d,
+    (n, y, col, f): (usize, usize, usize, usize),
+) -> (f64, f64) {
+    let [kh, kw, inputs, filters] = geometry.kernel_shape();
+    let group = f / (filters / geometry.groups());
+    let (mut sum, mut size) = (bias.to_double(), bias.to_double().abs());
+    for (i, j) in (0..kh).flat_map(|i| (0..kw).map(move |j| (i, j))) {
+        if let (Some(p), Some(q)) = (geometry.rows().source(y, i), geometry.cols().source(col, j)) {
+            for c in 0..inputs {
+                let product = x[[n, p, q, group * inputs + c]].to_double() * kernel[[i, j, c, f]].to_double();
+                (sum, size) = (sum + product, size + product.abs());
+            }
+        }
+    }
+    (sum, size)
+}
+
+fn check<T: Element>(geometry: &Geometry2d) {
+    let (x, kernel) = (fractions(geometry.input_shape(), 1), fractions(geometry.kernel_shape(), 2));
+    let bias = fractions::<T, _>(geometry.kernel_shape()[3], 3);
+    let [one, others @ ..] = [1, 2, 5].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| ops::conv2d(x.view(), kernel.view(), Some(bias.view()), geometry)).unwrap()
+    });
+    let terms = geometry.kernel_shape()[..3].iter().product::<usize>() as f64;
+    let bound = (8.0 * terms.sqrt()).max(16.0) * T::epsilon().to_double() / 2.0;
+    for (place, got) in one.indexed_iter() {
+        let (want, size) = output(&x, &kernel, bias[place.3], geometry, place);
+        let error = (got.to_double() - want).abs();
+        assert!(
+            error <= bound * size,
+            "{} on {}: {got} for {want} at {place:?}, {geometry:?}",
+            T::NAME,
+            isa()
+        );
+    }
+    for other in others {
+        assert!(one == other, "{} on {}: the number of threads changes {geometry:?}", T::NAME, isa());
+    }
+}
+
+#[test]
+fn convolution_is_accurate_and_the_same_on_any_number_of_threads() {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        force_isa(isa).unwrap();
+        for geometry in cases() {
+            check::<f32>(&geometry);
+            check::<f64>(&geometry);
+        }
+    }
+}
