@@ -21,7 +21,7 @@ use striate::{
     Activation, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, Padding, Rng, Sequential, Tensor,
 };
 
-const EPOCHS: usize = 16;
+const EPOCHS: usize = 22;
 const BATCH: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .batch_size(BATCH)
         .seed(1)
         .metric(Accuracy::new())
-        .augment(shift)
+        .augment(vary)
         .progress(Bar::default());
     trainer.fit(&mut model, &training.images, training.labels)?;
 
@@ -67,17 +67,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     show_mistakes(&model, &test)
 }
 
-/// Moves every picture of a batch by up to two pixels, so that the network sees each digit in many places.
-fn shift(batch: &mut Tensor, rng: &mut Rng) {
-    const REACH: usize = 2;
+/// Moves every picture of a batch by up to two pixels and slants it a little, so that the network sees each digit in
+/// many places and handwritings.
+fn vary(batch: &mut Tensor, rng: &mut Rng) {
+    const REACH: f64 = 2.0;
+    const SLANT: f64 = 0.25;
     let [_, height, width, _] = batch.shape()[..] else { return };
     let mut moved = vec![0.0; height * width];
     for picture in batch.as_mut_slice().chunks_exact_mut(height * width) {
-        let (down, right) = (rng.below(2 * REACH + 1), rng.below(2 * REACH + 1));
+        let mut between = |limit: f64| limit * (2.0 * rng.uniform() - 1.0);
+        let (down, right, slant) = (between(REACH + 0.5), between(REACH + 0.5), between(SLANT));
         moved.fill(0.0);
-        for row in REACH.saturating_sub(down)..(height + REACH - down).min(height) {
-            for col in REACH.saturating_sub(right)..(width + REACH - right).min(width) {
-                moved[(row + down - REACH) * width + col + right - REACH] = picture[row * width + col];
+        for (row, line) in moved.chunks_exact_mut(width).enumerate() {
+            let Some(from_row) = row.checked_add_signed(-down.round() as isize).filter(|&r| r < height)
+            else {
+                continue;
+            };
+            let shift = (right + slant * (row as f64 - height as f64 / 2.0)).round() as isize;
+            for (col, pixel) in line.iter_mut().enumerate() {
+                if let Some(from) = col.checked_add_signed(-shift).filter(|&c| c < width) {
+                    *pixel = picture[from_row * width + from];
+                }
             }
         }
         picture.copy_from_slice(&moved);
