@@ -7,6 +7,13 @@ use std::fmt;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The kind of mistake behind an [`Error`], for programs that decide by it.
+///
+/// ```
+/// use striate::{ErrorKind, Window2d};
+/// let kind = |window: Window2d| window.output_size([4, 4]).unwrap_err().kind();
+/// assert_eq!(kind(Window2d::new(5)), ErrorKind::Shape);
+/// assert_eq!(kind(Window2d::new(3).strides(0)), ErrorKind::Argument);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -123,26 +130,54 @@ impl Error {
     }
 
     /// The kind of mistake.
+    ///
+    /// ```
+    /// let error = striate::Window2d::new(3).output_size([28, 2]).unwrap_err();
+    /// assert_eq!(error.kind(), striate::ErrorKind::Shape);
+    /// ```
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
     /// The path of the layer inside its containers, outermost first; `None` outside a container.
+    ///
+    /// ```
+    /// use striate::{Dense, Flatten, Layer, Sequential, Tensor, sequential};
+    /// let model: Sequential = sequential![Flatten::new(), Dense::new(2)];
+    /// let error = model.forward(&Tensor::zeros(&[1, 3])?).unwrap_err();    // not built
+    /// assert_eq!(error.layer(), Some("1"));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn layer(&self) -> Option<&str> {
         self.0.layer.as_deref()
     }
 
     /// The operation that failed.
+    ///
+    /// ```
+    /// let error = striate::Window2d::new(3).output_size([28, 2]).unwrap_err();
+    /// assert_eq!(error.operation(), "window");
+    /// ```
     pub fn operation(&self) -> &str {
         &self.0.operation
     }
 
     /// What the operation expected.
+    ///
+    /// ```
+    /// let error = striate::Window2d::new(3).output_size([28, 2]).unwrap_err();
+    /// assert_eq!(error.expected(), "a padded width of at least 3 (the window's)");
+    /// ```
     pub fn expected(&self) -> &str {
         &self.0.expected
     }
 
     /// What it got instead.
+    ///
+    /// ```
+    /// let error = striate::Window2d::new(3).output_size([28, 2]).unwrap_err();
+    /// assert_eq!(error.got(), "2");
+    /// ```
     pub fn got(&self) -> &str {
         &self.0.got
     }

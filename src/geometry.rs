@@ -89,37 +89,80 @@ impl Geometry2d {
     }
 
     /// The vertical axis.
+    ///
+    /// ```
+    /// let geometry = striate::Window2d::new((3, 1)).groups(2).conv(&[8, 9, 7, 4], &[3, 1, 2, 16])?;
+    /// assert_eq!((geometry.rows().input(), geometry.rows().output()), (9, 7));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn rows(&self) -> WindowAxis {
         self.rows
     }
 
     /// The horizontal axis.
+    ///
+    /// ```
+    /// let geometry = striate::Window2d::new((3, 1)).groups(2).conv(&[8, 9, 7, 4], &[3, 1, 2, 16])?;
+    /// assert_eq!((geometry.cols().input(), geometry.cols().output()), (7, 7));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn cols(&self) -> WindowAxis {
         self.cols
     }
 
     /// `[batch, height, width, channels]` of the input.
+    ///
+    /// ```
+    /// let geometry = striate::Window2d::new((3, 1)).groups(2).conv(&[8, 9, 7, 4], &[3, 1, 2, 16])?;
+    /// assert_eq!(geometry.input_shape(), [8, 9, 7, 4]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn input_shape(&self) -> [usize; 4] {
         [self.batch, self.rows.input, self.cols.input, self.in_channels]
     }
 
     /// `[batch, height, width, channels]` of the output.
+    ///
+    /// ```
+    /// let geometry = striate::Window2d::new((3, 1)).groups(2).conv(&[8, 9, 7, 4], &[3, 1, 2, 16])?;
+    /// assert_eq!(geometry.output_shape(), [8, 7, 7, 16]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn output_shape(&self) -> [usize; 4] {
         [self.batch, self.rows.output, self.cols.output, self.out_channels]
     }
 
     /// `[height, width, channels / groups, filters]` of the kernel.
+    ///
+    /// ```
+    /// let geometry = striate::Window2d::new((3, 1)).groups(2).conv(&[8, 9, 7, 4], &[3, 1, 2, 16])?;
+    /// assert_eq!(geometry.kernel_shape(), [3, 1, 2, 16]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn kernel_shape(&self) -> [usize; 4] {
         [self.rows.kernel, self.cols.kernel, self.in_channels / self.groups, self.out_channels]
     }
 
     /// The number of groups; for pooling, the number of channels.
+    ///
+    /// ```
+    /// let geometry = striate::Window2d::new((3, 1)).groups(2).conv(&[8, 9, 7, 4], &[3, 1, 2, 16])?;
+    /// assert_eq!(geometry.groups(), 2);
+    /// assert_eq!(striate::Window2d::new(2).pool(&[1, 4, 4, 5])?.groups(), 5);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn groups(&self) -> usize {
         self.groups
     }
 
     /// The multiplications of the forward convolution: `outputs * kh * kw * channels / groups`, those with the
     /// padding's zeros included.
+    ///
+    /// ```
+    /// let geometry = striate::Window2d::new((3, 1)).groups(2).conv(&[8, 9, 7, 4], &[3, 1, 2, 16])?;
+    /// assert_eq!(geometry.multiplications(), 8 * 7 * 7 * 16 * (3 * 1 * 2));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn multiplications(&self) -> u64 {
         let [kh, kw, group_in, _] = self.kernel_shape();
         (self.output_shape().iter().product::<usize>() * kh * kw * group_in) as u64

@@ -180,6 +180,14 @@ impl<T: Element> Param<T> {
     }
 
     /// Lets optimizers change it, or not.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor};
+    /// let mut kernel = Param::frozen(Tensor::<f32>::zeros(&[2])?);
+    /// kernel.set_trainable(true);
+    /// assert!(kernel.is_trainable());
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn set_trainable(&mut self, trainable: bool) {
         self.trainable = trainable;
     }
@@ -294,6 +302,14 @@ impl<T: Element> Param<T> {
 }
 
 /// Something that a layer saves in the forward pass for its backward pass.
+///
+/// ```
+/// use striate::{Saved, Tape};
+/// let mut tape: Tape = Tape::new();
+/// tape.push("Dropout", Saved::Bytes(vec![1, 0, 1]));
+/// assert!(matches!(tape.pop("Dropout")?, Saved::Bytes(kept) if kept == [1, 0, 1]));
+/// # Ok::<(), striate::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Saved<T: Element = f32> {
@@ -337,11 +353,22 @@ pub struct Tape<T: Element = f32>(Vec<(&'static str, Saved<T>)>);
 
 impl<T: Element> Tape<T> {
     /// An empty tape.
+    ///
+    /// ```
+    /// assert!(striate::Tape::<f32>::new().is_empty());
+    /// ```
     pub fn new() -> Self {
         Tape(Vec::new())
     }
 
     /// Saves something for the layer of kind `layer`.
+    ///
+    /// ```
+    /// use striate::{Saved, Tape};
+    /// let mut tape: Tape = Tape::new();
+    /// tape.push("Flatten", Saved::Shape(vec![2, 3, 4]));
+    /// assert!(!tape.is_empty());
+    /// ```
     pub fn push(&mut self, layer: &'static str, saved: Saved<T>) {
         self.0.push((layer, saved));
     }
@@ -350,6 +377,11 @@ impl<T: Element> Tape<T> {
     ///
     /// # Errors
     /// [`ErrorKind::Tape`] if the tape is empty or a layer of another kind saved it; it then stays.
+    ///
+    /// ```
+    /// use striate::{ErrorKind, Tape};
+    /// assert_eq!(Tape::<f32>::new().pop("Flatten").unwrap_err().kind(), ErrorKind::Tape);
+    /// ```
     pub fn pop(&mut self, layer: &'static str) -> Result<Saved<T>> {
         match self.0.pop_if(|(kind, _)| *kind == layer) {
             Some((_, saved)) => Ok(saved),
@@ -364,6 +396,14 @@ impl<T: Element> Tape<T> {
     ///
     /// # Errors
     /// [`ErrorKind::Tape`] as [`pop`](Self::pop), or if it is no tensor.
+    ///
+    /// ```
+    /// use striate::{Saved, Tape, Tensor};
+    /// let mut tape: Tape = Tape::new();
+    /// tape.push("Dense", Saved::Tensor(Tensor::full(&[2], 0.5)?));
+    /// assert_eq!(tape.pop_tensor("Dense")?.as_slice(), [0.5, 0.5]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn pop_tensor(&mut self, layer: &'static str) -> Result<Tensor<T>> {
         match self.pop(layer)? {
             Saved::Tensor(tensor) => Ok(tensor),
@@ -375,6 +415,14 @@ impl<T: Element> Tape<T> {
     ///
     /// # Errors
     /// [`ErrorKind::Tape`] as [`pop`](Self::pop), or if it is no shape.
+    ///
+    /// ```
+    /// use striate::{Saved, Tape};
+    /// let mut tape: Tape = Tape::new();
+    /// tape.push("Flatten", Saved::Shape(vec![2, 3, 4]));
+    /// assert_eq!(tape.pop_shape("Flatten")?, [2, 3, 4]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn pop_shape(&mut self, layer: &'static str) -> Result<Vec<usize>> {
         match self.pop(layer)? {
             Saved::Shape(shape) => Ok(shape),
@@ -383,16 +431,44 @@ impl<T: Element> Tape<T> {
     }
 
     /// Whether nothing is saved: so after a backward pass.
+    ///
+    /// ```
+    /// use striate::{Dense, Layer, Rng, Tape, Tensor};
+    /// let (mut dense, mut tape) = (Dense::new(1), Tape::new());
+    /// dense.build(&[1, 2], &mut Rng::seed(1))?;
+    /// let y = dense.forward_train(Tensor::<f32>::zeros(&[1, 2])?, &mut tape)?;
+    /// assert!(!tape.is_empty());
+    /// dense.backward(y, &mut tape)?;
+    /// assert!(tape.is_empty());
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// How many bytes of elements are saved.
+    ///
+    /// ```
+    /// use striate::{Saved, Tape, Tensor};
+    /// let mut tape: Tape = Tape::new();
+    /// tape.push("Dense", Saved::Tensor(Tensor::zeros(&[2, 5])?));
+    /// assert_eq!(tape.bytes(), 2 * 5 * 4);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn bytes(&self) -> usize {
         self.0.iter().map(|(_, saved)| saved.bytes()).sum()
     }
 
     /// Forgets everything, for instance after a forward pass that failed half-way.
+    ///
+    /// ```
+    /// use striate::{Saved, Tape, Tensor};
+    /// let mut tape: Tape = Tape::new();
+    /// tape.push("Dense", Saved::Tensor(Tensor::zeros(&[2])?));
+    /// tape.clear();
+    /// assert!(tape.is_empty());
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn clear(&mut self) {
         self.0.clear();
     }

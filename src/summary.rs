@@ -10,6 +10,15 @@ use crate::tensor::len_of;
 use crate::{Element, Error, Result};
 
 /// One line of a [`Summary`]: a layer.
+///
+/// ```
+/// use striate::{MaxPool2D, Sequential, sequential};
+/// let model: Sequential = sequential![MaxPool2D::new(2)];
+/// let summary = model.summary(&[1, 8, 8, 3])?;
+/// let row = &summary.rows()[0];
+/// assert_eq!((row.kind, &row.output_shape[..], row.output_bytes), ("MaxPool2D", &[1, 4, 4, 3][..], 192));
+/// # Ok::<(), striate::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Row {

@@ -92,42 +92,106 @@ impl WindowAxis {
     }
 
     /// The input's length.
+    ///
+    /// ```
+    /// use striate::{Padding, Window2d};
+    /// let window = Window2d::new(3).strides(2).dilation(2).padding(Padding::all(1));
+    /// let rows = window.pool(&[1, 7, 7, 1])?.rows();
+    /// assert_eq!(rows.input(), 7);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn input(&self) -> usize {
         self.input
     }
 
     /// The output's length.
+    ///
+    /// ```
+    /// use striate::{Padding, Window2d};
+    /// let window = Window2d::new(3).strides(2).dilation(2).padding(Padding::all(1));
+    /// let rows = window.pool(&[1, 7, 7, 1])?.rows();
+    /// assert_eq!(rows.output(), 3);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn output(&self) -> usize {
         self.output
     }
 
     /// The number of taps of the window.
+    ///
+    /// ```
+    /// use striate::{Padding, Window2d};
+    /// let window = Window2d::new(3).strides(2).dilation(2).padding(Padding::all(1));
+    /// let rows = window.pool(&[1, 7, 7, 1])?.rows();
+    /// assert_eq!(rows.kernel(), 3);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn kernel(&self) -> usize {
         self.kernel
     }
 
     /// How far the window moves between two outputs.
+    ///
+    /// ```
+    /// use striate::{Padding, Window2d};
+    /// let window = Window2d::new(3).strides(2).dilation(2).padding(Padding::all(1));
+    /// let rows = window.pool(&[1, 7, 7, 1])?.rows();
+    /// assert_eq!(rows.stride(), 2);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn stride(&self) -> usize {
         self.stride
     }
 
     /// The distance between two taps.
+    ///
+    /// ```
+    /// use striate::{Padding, Window2d};
+    /// let window = Window2d::new(3).strides(2).dilation(2).padding(Padding::all(1));
+    /// let rows = window.pool(&[1, 7, 7, 1])?.rows();
+    /// assert_eq!(rows.dilation(), 2);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn dilation(&self) -> usize {
         self.dilation
     }
 
     /// The resolved padding: positions before and after the input.
+    ///
+    /// ```
+    /// use striate::{Padding, Window2d};
+    /// let window = Window2d::new(3).strides(2).dilation(2).padding(Padding::all(1));
+    /// let rows = window.pool(&[1, 7, 7, 1])?.rows();
+    /// assert_eq!(rows.padding(), (1, 1));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn padding(&self) -> (usize, usize) {
         (self.pad_before, self.pad_after)
     }
 
     /// The taps of output `o`'s window that lie inside the input.
+    ///
+    /// ```
+    /// use striate::{Padding, Window2d};
+    /// let window = Window2d::new(3).strides(2).dilation(2).padding(Padding::all(1));
+    /// let rows = window.pool(&[1, 7, 7, 1])?.rows();
+    /// assert_eq!((rows.taps(0), rows.taps(1), rows.taps(2)), (1..3, 0..3, 0..2));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn taps(&self, o: usize) -> Range<usize> {
         let (start, end) = self.taps_between(o, self.pad_before, self.pad_before + self.input);
         start..end.max(start)
     }
 
     /// The number of taps of output `o`'s window that lie inside the input and its padding.
+    ///
+    /// ```
+    /// use striate::{Padding, Window2d};
+    /// let window = Window2d::new(3).strides(2).dilation(2).padding(Padding::all(1));
+    /// let rows = window.pool(&[1, 7, 7, 1])?.rows();
+    /// assert_eq!(rows.padded_taps(2), 3);    // at 3, 5 and 7, the last of them in the padding
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn padded_taps(&self, o: usize) -> usize {
         let (start, end) = self.taps_between(o, 0, self.pad_before + self.input + self.pad_after);
         end.saturating_sub(start)
@@ -141,6 +205,14 @@ impl WindowAxis {
     }
 
     /// The input position that `tap` of output `o`'s window sees; `None` in the padding.
+    ///
+    /// ```
+    /// use striate::{Padding, Window2d};
+    /// let window = Window2d::new(3).strides(2).dilation(2).padding(Padding::all(1));
+    /// let rows = window.pool(&[1, 7, 7, 1])?.rows();
+    /// assert_eq!([0, 1, 2].map(|tap| rows.source(0, tap)), [None, Some(1), Some(3)]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn source(&self, o: usize, tap: usize) -> Option<usize> {
         let padded = o.checked_mul(self.stride)?.checked_add(tap.checked_mul(self.dilation)?)?;
         let position = padded.checked_sub(self.pad_before)?;
@@ -153,6 +225,15 @@ impl WindowAxis {
     }
 
     /// The windows that see input position `i`, as pairs of output and tap, the earliest tap first.
+    ///
+    /// ```
+    /// use striate::{Padding, Window2d};
+    /// let window = Window2d::new(3).strides(2).dilation(2).padding(Padding::all(1));
+    /// let rows = window.pool(&[1, 7, 7, 1])?.rows();
+    /// assert!(rows.windows_over(3).eq([(2, 0), (1, 1), (0, 2)]));
+    /// assert_eq!(rows.windows_over(0).count(), 0);    // every window steps over it
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn windows_over(&self, i: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
         let WindowAxis { kernel, stride, dilation, pad_before, output, .. } = *self;
         let at = i.saturating_add(pad_before);
