@@ -1,77 +1,119 @@
-//! Throughput of the forward pass over the layers of `benches/suite`: real networks' convolution and pooling
-//! layers. `cargo bench` runs all, `cargo bench -- 7x7` those whose name matches.
+//! How fast the forward pass is, over real networks' layers and over whole networks.
+//!
+//! `cargo bench` runs all, `cargo bench -- 7x7` those whose name matches, `cargo bench -- --quick` or
+//! `STRIATE_QUICK=1 cargo bench` all of them in less time. After Criterion's own output comes one table, which sets
+//! each layer against what the machine can do at most. [peers](peers) compares with other libraries.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use ndarray::Array;
+#[path = "support/machine.rs"]
+mod machine;
+#[path = "support/models.rs"]
+mod models;
+#[path = "support/suite.rs"]
+mod suite;
+#[path = "support/table.rs"]
+mod table;
+
+use std::cell::{OnceCell, RefCell};
 use std::hint::black_box;
-use striate::ops::{self, Divisor};
-use striate::{Geometry2d, Padding, Result, Rng, Window2d};
+use std::time::{Duration, Instant};
 
-/// The lines of a suite: a name, then what describes the layer.
-fn rows(table: &'static str) -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
-    table.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
-        let mut fields = line.split('\t');
-        Some((fields.next()?, fields.collect()))
-    })
+use criterion::measurement::WallTime;
+use criterion::{Bencher, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
+use striate::{Dense, Layer, Rng, Tensor};
+use table::{Row, Table};
+
+/// A group of Criterion's, whose fastest calls go into the table too.
+struct Group<'a> {
+    criterion: BenchmarkGroup<'a, WallTime>,
+    table: &'a RefCell<Table>,
 }
 
-fn numbers<const N: usize>(fields: &[&str]) -> [usize; N] {
-    let parsed: Vec<usize> = fields.iter().filter_map(|field| field.parse().ok()).collect();
-    parsed.try_into().expect("a suite line with another number of columns")
+impl<'a> Group<'a> {
+    fn new(criterion: &'a mut Criterion, table: &'a RefCell<Table>, name: &str) -> Self {
+        let mut group = criterion.benchmark_group(name);
+        group.sampling_mode(SamplingMode::Flat);
+        Group { criterion: group, table }
+    }
+
+    /// Measures what `layer` makes of an input of this shape. It is only built if its name is asked for.
+    fn bench(&mut self, name: &str, layer: impl Fn() -> Box<dyn Layer>, input: &[usize]) {
+        let row = Row::new(name, layer().as_ref(), input).expect("a layer that takes the input");
+        self.criterion.throughput(match row.operations {
+            0 => Throughput::Bytes(row.bytes as u64),
+            operations => Throughput::Elements(operations),
+        });
+        let ready = OnceCell::new();
+        self.criterion.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+            let (layer, x) = ready.get_or_init(|| built(layer(), input));
+            time(bencher, layer.as_ref(), x, |call| self.table.borrow_mut().record(&row, call));
+        });
+    }
 }
 
-fn random(shape: [usize; 4]) -> Array<f32, ndarray::Ix4> {
+fn built(mut layer: Box<dyn Layer>, input: &[usize]) -> (Box<dyn Layer>, Tensor) {
     let mut rng = Rng::seed(1);
-    Array::from_shape_simple_fn(shape, || rng.uniform() as f32 - 0.5)
+    layer.build(input, &mut rng).expect("a layer that takes the input");
+    let x = Tensor::zeros(input)
+        .expect("an input that fits into memory")
+        .map(|_: f32| rng.uniform() as f32 - 0.5);
+    (layer, x)
 }
 
-fn conv_geometry(fields: &[&str]) -> Result<Geometry2d> {
-    let [n, h, w, cin, cout, kh, kw, stride, top, bottom, left, right, dilation, groups] = numbers(fields);
-    Window2d::new((kh, kw))
-        .strides(stride)
-        .padding(Padding::Explicit { top, bottom, left, right })
-        .dilation(dilation)
-        .groups(groups)
-        .conv(&[n, h, w, cin], &[kh, kw, cin / groups, cout])
+/// Calls the layer as often as Criterion wants; `record` learns the mean time of these calls.
+fn time(bencher: &mut Bencher<'_>, layer: &dyn Layer, x: &Tensor, mut record: impl FnMut(Duration)) {
+    bencher.iter_custom(|calls| {
+        let clock = Instant::now();
+        for _ in 0..calls {
+            black_box(layer.forward(black_box(x))).expect("an output");
+        }
+        let elapsed = clock.elapsed();
+        record(elapsed.div_f64(calls as f64));
+        elapsed
+    });
 }
 
-fn conv(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("conv");
-    for (name, fields) in rows(include_str!("suite/conv_layers.tsv")) {
-        let geometry = conv_geometry(&fields).expect("a valid suite");
-        let (x, kernel) = (random(geometry.input_shape()), random(geometry.kernel_shape()));
-        group.throughput(Throughput::Elements(2 * geometry.multiplications()));
-        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-            bencher.iter(|| ops::conv2d(black_box(x.view()), kernel.view(), None, &geometry));
-        });
+fn conv(mut group: Group<'_>) {
+    for (name, conv) in suite::convolutions() {
+        group.bench(name, || Box::new(conv.layer()), &conv.input);
     }
 }
 
-fn pool(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("pool");
-    for (name, fields) in rows(include_str!("suite/pool_layers.tsv")) {
-        let [n, h, w, c, k, stride, pad] = numbers(&fields[1..]);
-        let kind = fields[0];
-        let x = random([n, h, w, c]);
-        let window = Window2d::new(k).strides(stride).padding(Padding::all(pad));
-        group.throughput(Throughput::Bytes(size_of_val(x.as_slice().unwrap_or_default()) as u64));
-        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-            bencher.iter(|| match kind {
-                "max" => window.pool(x.shape()).and_then(|g| ops::max_pool2d(x.view(), &g)).map(drop),
-                "avg" => {
-                    let pool = |g| ops::avg_pool2d(x.view(), Divisor::IncludePadding, &g);
-                    window.pool(x.shape()).and_then(pool).map(drop)
-                }
-                "global_avg" => ops::global_avg_pool2d(x.view()).map(drop),
-                _ => ops::global_max_pool2d(x.view()).map(drop),
-            });
-        });
+fn pool(mut group: Group<'_>) {
+    for (name, pool) in suite::pools() {
+        group.bench(name, || pool.layer(), &pool.input);
     }
 }
 
-criterion_group! {
-    name = layers;
-    config = Criterion::default().sample_size(10).measurement_time(std::time::Duration::from_secs(1));
-    targets = conv, pool
+fn dense(mut group: Group<'_>) {
+    for (inputs, units, batch) in [(784, 128, 64), (4096, 1000, 1), (512, 10, 32)] {
+        group.bench(&format!("{inputs}x{units}_b{batch}"), || Box::new(Dense::new(units)), &[batch, inputs]);
+    }
 }
-criterion_main!(layers);
+
+fn model(mut group: Group<'_>) {
+    group.bench("digits_b1", || Box::new(models::digits()), &[1, 28, 28, 1]);
+    group.bench("digits_b64", || Box::new(models::digits()), &[64, 28, 28, 1]);
+    group.bench("vgg16_b1", || Box::new(models::vgg16()), &[1, 224, 224, 3]);
+    group.bench("mobilenet_v1_b1", || Box::new(models::mobilenet_v1()), &[1, 224, 224, 3]);
+}
+
+fn main() {
+    let quick = std::env::var_os("STRIATE_QUICK").is_some();
+    let [warm_up, measurement] = if quick { [50, 200] } else { [300, 1000] }.map(Duration::from_millis);
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(warm_up)
+        .measurement_time(measurement)
+        .configure_from_args();
+    let table = RefCell::new(Table::default());
+    conv(Group::new(&mut criterion, &table, "conv"));
+    pool(Group::new(&mut criterion, &table, "pool"));
+    dense(Group::new(&mut criterion, &table, "dense"));
+    model(Group::new(&mut criterion, &table, "model"));
+    criterion.final_summary();
+
+    // Without this argument, Criterion only tests that the benchmarks run.
+    if std::env::args().any(|argument| argument == "--bench") {
+        print!("{}", table.into_inner());
+    }
+}

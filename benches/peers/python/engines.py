@@ -1,0 +1,52 @@
+"""The engines that are compared: how each is started, its version, and how it is used."""
+
+import tomllib
+from dataclasses import dataclass
+from importlib import metadata
+
+from .process import FOLDER, Process, python, rust
+
+STRIATE = "striate"
+
+
+@dataclass(frozen=True)
+class Engine:
+    name: str
+    #: Of the package or crate.
+    package: str
+    mode: str
+    is_rust: bool
+
+    def start(self, binary, threads, models) -> Process:
+        """Fails with `Unavailable` if it does not run here."""
+        process = rust(self.name, binary, threads, models) if self.is_rust else python(self.name, threads, models)
+        process.ask("ready")
+        return process
+
+    @property
+    def version(self):
+        if not self.is_rust:
+            return metadata.version(self.package)
+        if self.name == STRIATE:
+            return tomllib.loads((FOLDER.parents[1] / "Cargo.toml").read_text())["package"]["version"]
+        lock = tomllib.loads((FOLDER / "Cargo.lock").read_text())
+        return next(package["version"] for package in lock["package"] if package["name"] == self.package)
+
+
+OURS = Engine(STRIATE, STRIATE, "a built layer's `forward`, channels last; the first call packs the weights", True)
+
+PEERS = [
+    Engine(
+        "torch",
+        "torch",
+        "oneDNN; eager, inference mode; the fastest of channels first, channels last, and weights prepacked for either",
+        False,
+    ),
+    Engine("onnxruntime", "onnxruntime", "MLAS; all optimisations; input and output bound beforehand", False),
+    Engine("openvino", "openvino", "compiled for latency, f32 precision; the faster of `infer` and `start_async`", False),
+    Engine("litert", "ai-edge-litert", "XNNPACK; channels last, `same` padding", False),
+    Engine("rten", "rten", "optimised ONNX model, prepacked weights", True),
+    Engine("tract", "tract-onnx", "optimised ONNX model for the input's shape", True),
+    Engine("candle", "candle-nn", "`Conv2d`, pooling of tensors", True),
+    Engine("burn-flex", "burn-flex", "the backend's operations, AVX-512 switched on", True),
+]

@@ -1,0 +1,44 @@
+//! The numbers that all engines compute with: each is a function of its place in a channels-last array, so that
+//! the Python side can make the same ones.
+
+use striate::Tensor;
+
+use crate::Result;
+
+/// What a layer is fed with, and its weights; the numbers tell which of their sequences.
+#[derive(Clone, Copy)]
+pub enum Role {
+    Input = 1,
+    Kernel = 2,
+    Bias = 3,
+}
+
+/// An array of numbers between -0.5 and 0.5.
+pub fn tensor(role: Role, shape: &[usize]) -> Result<Tensor> {
+    let len: usize = shape.iter().product();
+    let first = (role as u32).wrapping_mul(0x9e37_79b9);
+    Ok(Tensor::from_vec(shape, (0..len).map(|i| number((i as u32).wrapping_add(first))).collect())?)
+}
+
+/// Mixes the bits of `i` (the finaliser of MurmurHash3).
+fn number(mut i: u32) -> f32 {
+    i = (i ^ (i >> 16)).wrapping_mul(0x85eb_ca6b);
+    i = (i ^ (i >> 13)).wrapping_mul(0xc2b2_ae35);
+    i ^= i >> 16;
+    (i >> 8) as f32 / (1 << 24) as f32 - 0.5
+}
+
+/// `[batch, channels, height, width]` of an input.
+pub fn channels_first(x: &Tensor) -> Result<Vec<f32>> {
+    Ok(x.view4()?.permuted_axes([0, 3, 1, 2]).iter().copied().collect())
+}
+
+/// `[filters, channels, kh, kw]` of a kernel.
+pub fn filters_first(kernel: &Tensor) -> Result<Vec<f32>> {
+    Ok(kernel.view4()?.permuted_axes([3, 2, 0, 1]).iter().copied().collect())
+}
+
+/// The same whatever the order of the axes: engines that disagree in it do not compute the same.
+pub fn mean_square(numbers: &[f32]) -> f64 {
+    numbers.iter().map(|&y| f64::from(y) * f64::from(y)).sum::<f64>() / numbers.len() as f64
+}

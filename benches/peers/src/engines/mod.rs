@@ -1,0 +1,80 @@
+//! The engines, each in its own file: how a layer is made ready with constant weights, and then called.
+
+mod burn;
+mod candle;
+mod rten;
+mod striate;
+mod tract;
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::path::PathBuf;
+
+use crate::suite::{self, Conv, Pool};
+use crate::{Result, data};
+
+#[derive(Clone, Copy, Debug)]
+pub enum Layer {
+    Conv(Conv),
+    Pool(Pool),
+}
+
+impl Layer {
+    /// `[batch, height, width, channels]`.
+    pub fn input(&self) -> [usize; 4] {
+        match self {
+            Layer::Conv(conv) => conv.input,
+            Layer::Pool(pool) => pool.input,
+        }
+    }
+}
+
+/// `[kh, kw, channels / groups, filters]`.
+fn kernel_shape(conv: &Conv) -> [usize; 4] {
+    [conv.kernel[0], conv.kernel[1], conv.input[3] / conv.groups, conv.filters]
+}
+
+pub struct Setup {
+    pub threads: usize,
+    /// Where the ONNX files are.
+    pub models: PathBuf,
+}
+
+/// Makes a layer, whose name comes first, ready.
+pub type Engine = fn(&str, &Layer, &Setup) -> Result<Prepared>;
+
+/// A layer that waits to be called.
+pub struct Prepared {
+    pub call: Box<dyn FnMut() -> Result<()>>,
+    /// Of the output.
+    pub mean_square: f64,
+}
+
+impl Prepared {
+    /// From how to compute an output, and how to read its numbers. Outputs are dropped within the call.
+    fn new<Y: 'static>(
+        mut run: impl FnMut() -> Result<Y> + 'static,
+        numbers: impl FnOnce(Y) -> Result<Vec<f32>>,
+    ) -> Result<Prepared> {
+        let mean_square = data::mean_square(&numbers(run()?)?);
+        Ok(Prepared { call: Box::new(move || run().map(|y| drop(black_box(y)))), mean_square })
+    }
+}
+
+pub fn named(name: &str) -> Result<Engine> {
+    match name {
+        "striate" => Ok(striate::prepare),
+        "rten" => Ok(rten::prepare),
+        "tract" => Ok(tract::prepare),
+        "candle" => Ok(candle::prepare),
+        "burn-flex" => Ok(burn::prepare),
+        _ => Err(format!("no engine here is called {name}").into()),
+    }
+}
+
+/// All layers by their names.
+pub fn layers() -> HashMap<&'static str, Layer> {
+    let convolutions = suite::convolutions().into_iter().map(|(name, conv)| (name, Layer::Conv(conv)));
+    let pools = suite::pools().into_iter().map(|(name, pool)| (name, Layer::Pool(pool)));
+    convolutions.chain(pools).collect()
+}

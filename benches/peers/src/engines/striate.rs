@@ -1,0 +1,28 @@
+//! striate, as its users call it: a built layer, whose packed weights the first call leaves in it.
+
+use striate::{Layer as _, Rng};
+
+use super::{Layer, Prepared, Setup};
+use crate::Result;
+use crate::data::{self, Role};
+use crate::suite::Conv;
+
+pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
+    let input = layer.input();
+    let layer = match layer {
+        Layer::Conv(conv) => convolution(conv)?,
+        Layer::Pool(pool) => pool.layer(),
+    };
+    let x = data::tensor(Role::Input, &input)?;
+    Prepared::new(move || Ok(layer.forward(&x)?), |y| Ok(y.into_vec()))
+}
+
+fn convolution(conv: &Conv) -> Result<Box<dyn striate::Layer>> {
+    let mut layer = conv.layer();
+    layer.build(&conv.input, &mut Rng::seed(1))?;
+    for ((_, param), role) in layer.params_mut().into_iter().zip([Role::Kernel, Role::Bias]) {
+        let shape = param.value().shape().to_vec();
+        param.set_value(data::tensor(role, &shape)?)?;
+    }
+    Ok(Box::new(layer))
+}

@@ -1,0 +1,128 @@
+//! The table after the benchmarks: each layer against what the machine can do at most.
+
+use std::fmt;
+use std::time::Duration;
+
+use striate::{Layer, Result};
+
+use crate::machine::Machine;
+
+/// What a layer has to do, and how long it takes.
+#[derive(Clone, Debug)]
+pub struct Row {
+    name: String,
+    /// Multiplications and additions, those with padding included; none for pooling.
+    pub operations: u64,
+    /// Read or written at least once: the input, the weights, the output.
+    pub bytes: usize,
+    /// The fastest call.
+    time: Duration,
+}
+
+impl Row {
+    /// What `layer` has to do for an input of this shape; it need not be built.
+    pub fn new(name: &str, layer: &dyn Layer, input: &[usize]) -> Result<Row> {
+        let cost = layer.cost(input)?;
+        let elements = |shape: &[usize]| shape.iter().product::<usize>();
+        let numbers = elements(input) + cost.params + elements(&layer.output_shape(input)?);
+        let bytes = numbers * size_of::<f32>();
+        Ok(Row { name: name.to_string(), operations: 2 * cost.multiplications, bytes, time: Duration::MAX })
+    }
+
+    fn seconds(&self) -> f64 {
+        self.time.as_secs_f64()
+    }
+
+    fn speed(&self) -> String {
+        match self.operations {
+            0 => format!("{:.1} GB/s", self.bytes as f64 / self.seconds() / 1e9),
+            operations => format!("{:.1} GFLOP/s", operations as f64 / self.seconds() / 1e9),
+        }
+    }
+
+    fn share_of_peak(&self, machine: &Machine) -> String {
+        match self.operations {
+            0 => "-".to_string(),
+            operations => percent(operations as f64 / self.seconds() / machine.flops),
+        }
+    }
+
+    fn share_of_limit(&self, machine: &Machine) -> String {
+        percent(self.limit(machine) / self.seconds())
+    }
+
+    /// The least seconds, when an earlier call has left the data in the nearest memory that holds them: the roofline
+    /// (Williams, Waterman and Patterson, 2009).
+    fn limit(&self, machine: &Machine) -> f64 {
+        let holding = machine.bandwidths.iter().find(|(size, _)| self.bytes <= *size);
+        let bandwidth =
+            holding.or(machine.bandwidths.last()).map_or(f64::INFINITY, |(_, bandwidth)| *bandwidth);
+        (self.operations as f64 / machine.flops).max(self.bytes as f64 / bandwidth)
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
+}
+
+/// A column: its header, and what it says of a row.
+type Column = (&'static str, fn(&Row, &Machine) -> String);
+
+/// From left to right, after the layers' names.
+const COLUMNS: [Column; 4] = [
+    ("time", |row, _| format!("{:.1} us", row.seconds() * 1e6)),
+    ("speed", |row, _| row.speed()),
+    ("of the peak", Row::share_of_peak),
+    ("of the limit", Row::share_of_limit),
+];
+
+/// The rows of what was measured, in the order of the measurements.
+#[derive(Debug, Default)]
+pub struct Table(Vec<Row>);
+
+impl Table {
+    /// A call of this row's layer took so long.
+    pub fn record(&mut self, row: &Row, time: Duration) {
+        match self.0.iter_mut().find(|known| known.name == row.name) {
+            Some(known) => known.time = known.time.min(time),
+            None => self.0.push(Row { time, ..row.clone() }),
+        }
+    }
+}
+
+/// Measures the machine, and sets the rows against it.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let threads = rayon::current_num_threads();
+        let machine = Machine::measure(threads);
+        let width = self.0.iter().map(|row| row.name.len()).max().unwrap_or_default();
+        write!(f, "\n{:width$}", "layer")?;
+        for (header, _) in COLUMNS {
+            write!(f, "{header:>16}")?;
+        }
+        for row in &self.0 {
+            write!(f, "\n{:width$}", row.name)?;
+            for (_, cell) in COLUMNS {
+                write!(f, "{:>16}", cell(row, &machine))?;
+            }
+        }
+        explain(f, &machine, threads)
+    }
+}
+
+fn explain(f: &mut fmt::Formatter<'_>, machine: &Machine, threads: usize) -> fmt::Result {
+    let Machine { instructions, flops, bandwidths } = machine;
+    writeln!(f, "\n\nPeak: {:.1} GFLOP/s of {instructions} with {threads} threads.", flops / 1e9)?;
+    write!(
+        f,
+        "Limit: the longer of the operations at that peak, and the data at the bandwidth of the nearest memory"
+    )?;
+    write!(f, " that holds them:")?;
+    for (size, bandwidth) in bandwidths {
+        write!(f, " {} KiB {:.0} GB/s;", size >> 10, bandwidth / 1e9)?;
+    }
+    writeln!(f, " fewer\noperations than the definition's, or data that stay nearer, pass 100 %.")
+}
