@@ -1,5 +1,6 @@
 """The engines that are compared: how each is started, its version, and how it is used."""
 
+import subprocess
 import tomllib
 from dataclasses import dataclass
 from importlib import metadata
@@ -28,9 +29,16 @@ class Engine:
         if not self.is_rust:
             return metadata.version(self.package)
         if self.name == STRIATE:
-            return tomllib.loads((FOLDER.parents[1] / "Cargo.toml").read_text())["package"]["version"]
+            return _own_version()
         lock = tomllib.loads((FOLDER / "Cargo.lock").read_text())
         return next(package["version"] for package in lock["package"] if package["name"] == self.package)
+
+
+def _own_version():
+    version = tomllib.loads((FOLDER.parents[1] / "Cargo.toml").read_text())["package"]["version"]
+    git = ["git", "-C", FOLDER, "describe", "--always", "--dirty"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return f"{version} ({commit})" if commit else version
 
 
 OURS = Engine(STRIATE, STRIATE, "a built layer's `forward`, channels last; the first call packs the weights", True)
