@@ -1,6 +1,5 @@
 //! The table after the benchmarks: each layer against what the machine can do at most.
 
-use std::fmt;
 use std::time::Duration;
 
 use striate::{Layer, Result};
@@ -88,41 +87,33 @@ impl Table {
             None => self.0.push(Row { time, ..row.clone() }),
         }
     }
-}
 
-/// Measures the machine, and sets the rows against it.
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return Ok(());
-        }
+    /// Measures the machine, and prints the rows against it; nothing if there are none.
+    pub fn print(&self) {
+        let Some(width) = self.0.iter().map(|row| row.name.len()).max() else { return };
         let threads = rayon::current_num_threads();
         let machine = Machine::measure(threads);
-        let width = self.0.iter().map(|row| row.name.len()).max().unwrap_or_default();
-        write!(f, "\n{:width$}", "layer")?;
-        for (header, _) in COLUMNS {
-            write!(f, "{header:>16}")?;
-        }
+        let headers: String = COLUMNS.iter().map(|(header, _)| format!("{header:>16}")).collect();
+        println!("\n{:width$}{headers}", "layer");
         for row in &self.0 {
-            write!(f, "\n{:width$}", row.name)?;
-            for (_, cell) in COLUMNS {
-                write!(f, "{:>16}", cell(row, &machine))?;
-            }
+            let cells: String =
+                COLUMNS.iter().map(|(_, cell)| format!("{:>16}", cell(row, &machine))).collect();
+            println!("{:width$}{cells}", row.name);
         }
-        explain(f, &machine, threads)
+        explain(&machine, threads);
     }
 }
 
-fn explain(f: &mut fmt::Formatter<'_>, machine: &Machine, threads: usize) -> fmt::Result {
+fn explain(machine: &Machine, threads: usize) {
     let Machine { instructions, flops, bandwidths } = machine;
-    writeln!(f, "\n\nPeak: {:.1} GFLOP/s of {instructions} with {threads} threads.", flops / 1e9)?;
-    write!(
-        f,
-        "Limit: the longer of the operations at that peak, and the data at the bandwidth of the nearest memory"
-    )?;
-    write!(f, " that holds them:")?;
-    for (size, bandwidth) in bandwidths {
-        write!(f, " {} KiB {:.0} GB/s;", size >> 10, bandwidth / 1e9)?;
-    }
-    writeln!(f, " fewer\noperations than the definition's, or data that stay nearer, pass 100 %.")
+    let data = bandwidths.iter().map(|(size, rate)| format!("{} KiB {:.0} GB/s", size >> 10, rate / 1e9));
+    let data: Vec<String> = data.collect();
+    println!("\nPeak: {:.1} GFLOP/s of {instructions} with {threads} threads.", flops / 1e9);
+    println!("Bandwidth, for so many bytes of data: {}.", data.join(", "));
+    println!(
+        "Limit: the longer of the times for the operations at that peak and for the data at that bandwidth."
+    );
+    println!(
+        "Algorithms that need fewer operations than the definition, and data that stay nearer, pass 100 %."
+    );
 }
