@@ -14,7 +14,9 @@ class Unavailable(Exception):
 
 
 @dataclass
-class Times:
+class Turn:
+    """Microseconds a call, the fastest and the median, and the mean square of the output."""
+
     minimum: float
     median: float
     mean_square: float
@@ -49,7 +51,7 @@ class Process:
 
     def time(self, layer, milliseconds):
         minimum, median, _, mean_square = map(float, self.ask(f"time {layer} {milliseconds}"))
-        return Times(minimum, median, mean_square)
+        return Turn(minimum, median, mean_square)
 
     def machine(self):
         """Operations a second, a table of sizes and bytes a second, and the instructions."""
