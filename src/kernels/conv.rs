@@ -247,7 +247,8 @@ fn add_tile<T: Element>(
         let mut out: Vec<&mut [T]> = sums.chunks_mut(filters).collect();
         let place = group * group_out;
         let columns = 0..group_out;
-        Block { left, right: &right, columns, out: &mut out, place, finish: Finish::Add }.compute();
+        Block { left, right: right.as_panels(), columns, out: &mut out, place, finish: Finish::Add }
+            .compute();
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) fn correlate<T: Element>(
             let place = start + columns.start - piece.start;
             let finish = Finish::Store(bias.map(|bias| &bias[start..start + group_out]));
             let left = field.left(scratch, group * group_in);
+            let right = right.as_panels();
             Block { left, right, columns, out: &mut *out, place, finish }.compute();
         }
     };

@@ -20,6 +20,10 @@ const MR: usize = 6;
 const NV: usize = 2;
 /// Rows of a register tile where a panel is one vector wide.
 const NARROW_MR: usize = NV * MR;
+/// Bytes of a panel from which on asking for the next one pays: less, the processor foresees by itself.
+const LARGE_PANEL: usize = 32 << 10;
+/// The longest run for which that is done between runs: more lines at once would hold up everything else.
+const SHORT_RUN: usize = 64;
 /// Rows of a block that one task computes: its left factor stays in the second-level cache over all panels.
 const BLOCK_ROWS: usize = 16 * MR;
 /// Multiplications below which waking another thread costs more than it saves.
@@ -53,23 +57,52 @@ impl<T: Element> PackedMatrix<T> {
     /// Packs the matrix that `read(row, columns, into)` copies out piece by piece, over zeros.
     pub(crate) fn from_rows(k: usize, n: usize, read: impl Fn(usize, Range<usize>, &mut [T])) -> Self {
         let isa = isa();
-        let lanes = T::lanes(isa);
-        let filled = n.next_multiple_of(lanes);
-        let mut panels = vec![T::zero(); filled * k];
-        for first in (0..n).step_by(NV * lanes) {
-            let (width, columns) = (filled.min(first + NV * lanes) - first, first..n.min(first + NV * lanes));
-            let panel = &mut panels[first * k..][..k * width];
-            for (row, values) in panel.chunks_exact_mut(width).enumerate() {
-                read(row, columns.clone(), &mut values[..columns.len()]);
-            }
-        }
+        let mut panels = vec![T::zero(); panels_len::<T>(isa, k, n)];
+        pack(isa, k, n, read, &mut panels);
         PackedMatrix { isa, k, n, panels }
+    }
+
+    /// The matrix as a factor of a [`Block`].
+    pub(crate) fn as_panels(&self) -> Panels<'_, T> {
+        Panels { isa: self.isa, k: self.k, values: &self.panels }
     }
 
     /// The columns of a panel.
     pub(crate) fn panel_width(&self) -> usize {
         NV * T::lanes(self.isa)
     }
+}
+
+/// The length of a `k x n` matrix in panels for `isa`.
+pub(crate) fn panels_len<T: Element>(isa: Isa, k: usize, n: usize) -> usize {
+    n.next_multiple_of(T::lanes(isa)) * k
+}
+
+/// Packs for `isa` what `read(row, columns, into)` copies out piece by piece, over the zeros of `panels`.
+pub(crate) fn pack<T: Element>(
+    isa: Isa,
+    k: usize,
+    n: usize,
+    read: impl Fn(usize, Range<usize>, &mut [T]),
+    panels: &mut [T],
+) {
+    let lanes = T::lanes(isa);
+    let filled = n.next_multiple_of(lanes);
+    for first in (0..n).step_by(NV * lanes) {
+        let (width, columns) = (filled.min(first + NV * lanes) - first, first..n.min(first + NV * lanes));
+        let panel = &mut panels[first * k..][..k * width];
+        for (row, values) in panel.chunks_exact_mut(width).enumerate() {
+            read(row, columns.clone(), &mut values[..columns.len()]);
+        }
+    }
+}
+
+/// A matrix of `k` rows as panels packed for `isa`. Panels beyond its last are those that will be used next.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels<'a, T> {
+    pub(crate) isa: Isa,
+    pub(crate) k: usize,
+    pub(crate) values: &'a [T],
 }
 
 /// The left factor of a product, read in place.
@@ -108,7 +141,7 @@ pub(crate) enum Finish<'a, T> {
 /// their number `place` on.
 pub(crate) struct Block<'a, 'b, T> {
     pub(crate) left: Left<'a, T>,
-    pub(crate) right: &'a PackedMatrix<T>,
+    pub(crate) right: Panels<'a, T>,
     pub(crate) columns: Range<usize>,
     pub(crate) out: &'a mut [&'b mut [T]],
     pub(crate) place: usize,
@@ -178,7 +211,7 @@ impl<'a, T: Element> Block<'a, '_, T> {
             Finish::Store(None) | Finish::Add => &[],
         };
         let start = std::array::from_fn(|v| simd.load_up_to(bias.get(v * S::LANES..).unwrap_or_default()));
-        Panel { start, values: &self.right.panels[columns.start * self.right.k..], columns }
+        Panel { start, values: &self.right.values[columns.start * self.right.k..], columns }
     }
 
     /// `M` rows from `row` on, times one panel.
@@ -195,6 +228,10 @@ impl<'a, T: Element> Block<'a, '_, T> {
         for out in out.iter_mut() {
             simd.prefetch(&mut out[place..]);
         }
+        // The first tile of a large panel brings the next panel near.
+        let size = self.right.k * V * S::LANES;
+        let large = size * size_of::<T>() >= LARGE_PANEL;
+        let ahead = if row == 0 && large { panel.get(size..2 * size) } else { None };
         let mut sums = [*start; M];
         match self.left {
             Left::Runs { values, rows, runs, length } => {
@@ -212,14 +249,15 @@ impl<'a, T: Element> Block<'a, '_, T> {
                     for row in &mut left {
                         *row = &row[offset..][..length];
                     }
-                    let panel = &panel[run * length * V * S::LANES..][..length * V * S::LANES];
-                    accumulate(simd, length, panel, &mut sums, |step, i| left[i][step]);
+                    let part = run * length * V * S::LANES..(run + 1) * length * V * S::LANES;
+                    if let Some(ahead) = ahead.filter(|_| length <= SHORT_RUN) {
+                        simd.prefetch_read(&ahead[part.clone()]);
+                    }
+                    accumulate(simd, &panel[part], &mut sums, |step, i| left[i][step]);
                 }
             }
             Left::Columns { values, stride } => {
-                accumulate(simd, self.right.k, panel, &mut sums, |step, i| {
-                    values[step * stride + row..][..M][i]
-                });
+                accumulate(simd, &panel[..size], &mut sums, |step, i| values[step * stride + row..][..M][i]);
             }
         }
         if columns.len() == V * S::LANES && matches!(self.finish, Finish::Store(_)) {
@@ -256,18 +294,17 @@ impl<T: Element> Finish<'_, T> {
     }
 }
 
-/// Adds up, over `k` steps, `left(step, row) * panel row`. Loops by index: what is not inlined is not compiled for the
-/// instruction set, and the adaptors of arrays are not always.
+/// Adds up `left(step, row) * panel row` over the rows of the panel. Loops by index: what is not inlined is not compiled
+/// for the instruction set, and the adaptors of arrays are not always.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
 fn accumulate<T: Element, S: Simd<T>, const M: usize, const V: usize>(
     simd: S,
-    k: usize,
     panel: &[T],
     sums: &mut [[S::V; V]; M],
     left: impl Fn(usize, usize) -> T,
 ) {
-    for (step, panel) in (0..k).zip(panel.chunks_exact(V * S::LANES)) {
+    for (step, panel) in panel.chunks_exact(V * S::LANES).enumerate() {
         let mut right = [simd.splat(T::zero()); V];
         for v in 0..V {
             right[v] = simd.load(&panel[v * S::LANES..]);
@@ -311,8 +348,15 @@ fn each_block<'a, T: Element>(
     }
     let block = |(index, out): (usize, &mut [T])| {
         let mut out: Vec<&mut [T]> = out.chunks_exact_mut(n).collect();
-        Block { left: left(index * BLOCK_ROWS), right: b, columns: 0..n, out: &mut out, place: 0, finish }
-            .compute();
+        Block {
+            left: left(index * BLOCK_ROWS),
+            right: b.as_panels(),
+            columns: 0..n,
+            out: &mut out,
+            place: 0,
+            finish,
+        }
+        .compute();
     };
     if out.len() * b.k < PARALLEL_WORK {
         out.chunks_mut(BLOCK_ROWS * n).enumerate().for_each(block);
@@ -369,7 +413,7 @@ mod tests {
             let left = Left::Runs { values: &a, rows: &starts, runs: &[0], length: k };
             let right = PackedMatrix::new(&b, k, n);
             let mut lines: Vec<&mut [f32]> = out.chunks_exact_mut(n).collect();
-            Block { left, right: &right, columns: 0..n, out: &mut lines, place: 0, finish: Finish::Add }.compute();
+            Block { left, right: right.as_panels(), columns: 0..n, out: &mut lines, place: 0, finish: Finish::Add }.compute();
             prop_assert_eq!(out, want);
         }
     }

@@ -11,3 +11,6 @@ mod pieces;
 pub(crate) mod pool;
 pub(crate) mod simd;
 pub(crate) mod sum;
+// Until convolution and its layer choose it.
+#[allow(dead_code, unused_imports)]
+pub(crate) mod winograd;

@@ -67,8 +67,8 @@ fn spread_pd<const BLOCK: usize>(_: Avx2, v: __m256d, lane: usize) -> __m256d {
 }
 
 macro_rules! avx2 {
-    ($element:ty, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $fma:ident,
-     $spread:ident) => {
+    ($element:ty, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident,
+     $mul:ident, $fma:ident, $fnma:ident, $spread:ident) => {
         impl Simd<$element> for Avx2 {
             type V = $vector;
             const LANES: usize = $lanes;
@@ -100,9 +100,27 @@ macro_rules! avx2 {
             }
 
             #[inline(always)]
+            fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the processor has AVX.
+                unsafe { $sub(a, b) }
+            }
+
+            #[inline(always)]
+            fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the processor has AVX.
+                unsafe { $mul(a, b) }
+            }
+
+            #[inline(always)]
             fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
                 // SAFETY: `self` proves that the processor has FMA.
                 unsafe { $fma(a, b, c) }
+            }
+
+            #[inline(always)]
+            fn neg_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the processor has FMA.
+                unsafe { $fnma(a, b, c) }
             }
 
             #[inline(always)]
@@ -142,6 +160,14 @@ macro_rules! avx2 {
             }
 
             #[inline(always)]
+            fn prefetch_read(self, from: &[$element]) {
+                for line in from.chunks(64 / size_of::<$element>()) {
+                    // SAFETY: a hint, which no address makes invalid.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+                }
+            }
+
+            #[inline(always)]
             fn enter<K: Kernel<$element>>(self, kernel: K) -> K::Output {
                 // SAFETY: `self` proves that the processor has AVX2 and FMA.
                 unsafe { enter::<$element, Self, K>(self, kernel) }
@@ -157,7 +183,10 @@ avx2!(
     _mm256_loadu_ps,
     _mm256_storeu_ps,
     _mm256_add_ps,
+    _mm256_sub_ps,
+    _mm256_mul_ps,
     _mm256_fmadd_ps,
+    _mm256_fnmadd_ps,
     spread_ps
 );
 avx2!(
@@ -168,6 +197,9 @@ avx2!(
     _mm256_loadu_pd,
     _mm256_storeu_pd,
     _mm256_add_pd,
+    _mm256_sub_pd,
+    _mm256_mul_pd,
     _mm256_fmadd_pd,
+    _mm256_fnmadd_pd,
     spread_pd
 );

@@ -35,8 +35,17 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// `a - b`.
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// `a * b`.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+
     /// `a * b + c`; rounded once where the hardware does so.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+
+    /// `c - a * b`; rounded once where the hardware does so.
+    fn neg_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 
     /// Vectors that start at the multiples of `stride`, so that one check of bounds does for all of them.
     #[inline(always)]
@@ -74,6 +83,10 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
     /// Asks for the first numbers of `to`, which will be written soon, to be brought near; where the hardware can.
     #[inline(always)]
     fn prefetch(self, _to: &mut [T]) {}
+
+    /// Asks for `from`, which will be read soon, to be brought near; where the hardware can.
+    #[inline(always)]
+    fn prefetch_read(self, _from: &[T]) {}
 
     /// As [`load`](Self::load), where `from` may be too short: the lanes beyond its end are zero.
     #[inline(always)]

@@ -33,9 +33,24 @@ macro_rules! portable {
             }
 
             #[inline(always)]
+            fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+                std::array::from_fn(|lane| a[lane] - b[lane])
+            }
+
+            #[inline(always)]
+            fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+                std::array::from_fn(|lane| a[lane] * b[lane])
+            }
+
+            #[inline(always)]
             fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
                 // Not `f32::mul_add`: without FMA hardware that is a call into the C library.
                 std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])
+            }
+
+            #[inline(always)]
+            fn neg_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                std::array::from_fn(|lane| c[lane] - a[lane] * b[lane])
             }
 
             #[inline(always)]

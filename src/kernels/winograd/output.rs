@@ -1,0 +1,81 @@
+//! The transform back: `A^T m A` for every tile `m` of products and every filter, plus the bias.
+
+use std::marker::PhantomData;
+
+use super::kernel::GROUP;
+use super::points::Transform;
+use crate::kernels::simd::{Kernel, Simd};
+
+/// Where in the output a tile goes.
+#[derive(Clone, Copy)]
+pub(super) struct Target {
+    /// The tile's first element.
+    pub(super) start: usize,
+    /// Rows and columns of the tile that are wanted.
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+}
+
+/// Transforms `products` back, whose tiles are a group of filters for each of the `N * N` points, and writes the
+/// first `filters` of them where `target(tile)` says.
+pub(super) struct OutputTransform<'a, X, F, const M: usize, const N: usize> {
+    pub(super) products: &'a [f32],
+    pub(super) filters: usize,
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) target: F,
+    pub(super) row_stride: usize,
+    pub(super) col_stride: usize,
+    pub(super) out: &'a mut [f32],
+    pub(super) transform: PhantomData<X>,
+}
+
+impl<X, F, const M: usize, const N: usize> Kernel<f32> for OutputTransform<'_, X, F, M, N>
+where
+    X: Transform<M, N>,
+    F: Fn(usize) -> Target,
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<f32>>(self, simd: S) {
+        let (points, _) = self.products.as_chunks::<GROUP>();
+        let (rows, _) = points.as_chunks::<N>();
+        let (tiles, _) = rows.as_chunks::<N>();
+        for (tile, products) in tiles.iter().enumerate() {
+            let Target { start, rows, cols } = (self.target)(tile);
+            for lane in (0..GROUP).step_by(S::LANES) {
+                if lane >= self.filters {
+                    break;
+                }
+                let lanes = S::LANES.min(self.filters - lane);
+                let bias = match self.bias {
+                    Some(bias) => simd.load_up_to(&bias[lane..]),
+                    None => simd.splat(0.0),
+                };
+                // Loops, not `array::from_fn`: it is not always inlined.
+                let mut half = [[simd.splat(0.0); N]; M];
+                for j in 0..N {
+                    let mut column = [simd.splat(0.0); N];
+                    for (value, products) in column.iter_mut().zip(products) {
+                        *value = simd.load(&products[j][lane..]);
+                    }
+                    for (half, value) in half.iter_mut().zip(X::output(simd, column)) {
+                        half[j] = value;
+                    }
+                }
+                for (i, half) in half.into_iter().enumerate().take(rows) {
+                    let row = X::output(simd, half);
+                    let out = &mut self.out[start + i * self.row_stride + lane..];
+                    for (value, out) in row.into_iter().zip(out.chunks_mut(self.col_stride)).take(cols) {
+                        let value = simd.add(value, bias);
+                        if lanes == S::LANES {
+                            simd.store(value, out);
+                        } else {
+                            simd.store_up_to(value, &mut out[..lanes]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+use std::ops::Range;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::geometry::Geometry2d;
+use crate::kernels::simd::Isa;
+use crate::{Padding, Window2d};
+
+/// Numbers between -1 and 1 without a pattern.
+fn numbers(len: usize, salt: u32) -> Vec<f32> {
+    let mut state = salt.wrapping_mul(2_654_435_761).max(1);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as f32 / (1_u32 << 31) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn len(shape: [usize; 4]) -> usize {
+    shape.iter().product()
+}
+
+/// The reference and `sum |x||w|`, by the definition.
+fn reference(x: &[f32], kernel: &[f32], bias: &[f32], geometry: &Geometry2d) -> Vec<(f64, f64)> {
+    let [n, oh, ow, k] = geometry.output_shape();
+    let [_, h, w, c] = geometry.input_shape();
+    let mut out = Vec::new();
+    for index in 0..n * oh * ow {
+        let (image, y, col) = (index / (oh * ow), index / ow % oh, index % ow);
+        for filter in 0..k {
+            let (mut sum, mut size) = (f64::from(bias[filter]), 0.0);
+            for (i, j) in (0..9).map(|tap| (tap / 3, tap % 3)) {
+                if let (Some(p), Some(q)) = (geometry.rows.source(y, i), geometry.cols.source(col, j)) {
+                    for channel in 0..c {
+                        let value = f64::from(x[((image * h + p) * w + q) * c + channel])
+                            * f64::from(kernel[((i * 3 + j) * c + channel) * k + filter]);
+                        sum += value;
+                        size += value.abs();
+                    }
+                }
+            }
+            out.push((sum, size));
+        }
+    }
+    out
+}
+
+fn geometries() -> impl Strategy<Value = Geometry2d> {
+    let size = |range: Range<usize>| (range.clone(), range);
+    let sides = (0..4_usize, 0..4_usize, 0..4_usize, 0..4_usize);
+    (1..3_usize, size(1..14), size(1..40), sides).prop_filter_map(
+        "the window is larger than the input",
+        |(n, (h, w), (c, k), (top, bottom, left, right))| {
+            let padding = Padding::Explicit { top, bottom, left, right };
+            Window2d::new(3).padding(padding).conv(&[n, h, w, c], &[3, 3, c, k]).ok()
+        },
+    )
+}
+
+/// `sum |x||w|` of each output, replaced with the largest of its tile.
+fn largest_of_tiles(sizes: &[f64], geometry: &Geometry2d, side: usize) -> Vec<f64> {
+    let [_, height, width, depth] = geometry.output_shape();
+    let tile = |index: usize| {
+        let (row, col) = (index / depth / width, index / depth % width);
+        (row / height, row % height / side, col / side, index % depth)
+    };
+    let mut largest = std::collections::HashMap::new();
+    for (index, &size) in sizes.iter().enumerate() {
+        let most = largest.entry(tile(index)).or_insert(0.0_f64);
+        *most = most.max(size);
+    }
+    (0..sizes.len()).map(|index| largest[&tile(index)]).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn stays_within_the_error_bound(geometry in geometries()) {
+        let x = numbers(len(geometry.input_shape()), 1);
+        let kernel = numbers(len(geometry.kernel_shape()), 2);
+        let bias = numbers(geometry.out_channels, 3);
+        let (want, sizes): (Vec<_>, Vec<_>) = reference(&x, &kernel, &bias, &geometry).into_iter().unzip();
+        for (size, factor) in [(TileSize::Two, 8.0), (TileSize::Four, 24.0)] {
+            let sizes = largest_of_tiles(&sizes, &geometry, size.outputs());
+            for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+                let packed = WinogradKernel::packed_for(isa, &kernel, &geometry, size);
+                let mut out = vec![f32::NAN; want.len()];
+                forward(&x, &packed, Some(&bias), &geometry, |_| {}, &mut out);
+                for ((got, want), size) in out.iter().zip(&want).zip(&sizes) {
+                    let error = (f64::from(*got) - want).abs();
+                    // The bias is rounded once more.
+                    let bound = 2_f64.powi(-24) * (factor * size + want.abs() + 1.0);
+                    prop_assert!(error <= bound, "{got} for {want} with {isa} in {geometry:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Runs on a pool of its own.
+fn on<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
+}
+
+/// Layers that are split by bands and by filters, with channels that fill vectors and that do not.
+fn layers() -> impl Iterator<Item = Geometry2d> {
+    let layers = [
+        (1, 7, 9, 96, 80),
+        (2, 13, 6, 70, 65),
+        (3, 33, 20, 33, 17),
+        (1, 10, 200, 48, 40),
+        (5, 4, 4, 130, 34),
+    ];
+    layers.into_iter().map(|(n, h, w, c, k)| {
+        let window = Window2d::new(3).padding(Padding::Same);
+        window.conv(&[n, h, w, c], &[3, 3, c, k]).unwrap()
+    })
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    for geometry in layers() {
+        let x = numbers(len(geometry.input_shape()), 1);
+        let kernel = numbers(len(geometry.kernel_shape()), 2);
+        for size in [TileSize::Two, TileSize::Four] {
+            let packed = WinogradKernel::new(&kernel, &geometry, size);
+            let run = |threads| {
+                let mut out = vec![f32::NAN; len(geometry.output_shape())];
+                on(threads, || forward(&x, &packed, None, &geometry, |_| {}, &mut out));
+                out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let one = run(1);
+            assert!(one == run(2) && one == run(5), "{size:?} {geometry:?}");
+        }
+    }
+}
+
+#[test]
+fn finish_gets_every_output_once_and_whole_positions() {
+    for (geometry, size) in layers().zip([TileSize::Two, TileSize::Four].into_iter().cycle()) {
+        let x = numbers(len(geometry.input_shape()), 1);
+        let packed = WinogradKernel::new(&numbers(len(geometry.kernel_shape()), 2), &geometry, size);
+        let mut plain = vec![f32::NAN; len(geometry.output_shape())];
+        forward(&x, &packed, None, &geometry, |_| {}, &mut plain);
+        let depth = geometry.out_channels;
+        for threads in [1, 4] {
+            let mut doubled = vec![f32::NAN; plain.len()];
+            let finish = |piece: &mut [f32]| {
+                assert_eq!(piece.len() % depth, 0);
+                piece.iter_mut().for_each(|value| *value *= 2.0);
+            };
+            on(threads, || forward(&x, &packed, None, &geometry, finish, &mut doubled));
+            assert!(plain.iter().zip(&doubled).all(|(plain, doubled)| plain * 2.0 == *doubled));
+        }
+    }
+}
+
+#[test]
+fn scratch_is_bounded() {
+    let window = Window2d::new(3).padding(Padding::Same);
+    for (n, side, channels) in
+        [(1, 56, 64), (1, 7, 512), (1, 14, 1024), (8, 28, 512), (1, 300, 2), (4, 9, 4000)]
+    {
+        let kernel = [3, 3, channels, 8];
+        let geometry = window.conv(&[n, side, side, channels], &kernel).unwrap();
+        for size in [TileSize::Two, TileSize::Four] {
+            let packed = WinogradKernel::new(&vec![0.0; len(kernel)], &geometry, size);
+            for threads in [1, 2, 16] {
+                let bytes = on(threads, || workspace_bytes(&packed, &geometry));
+                assert!(
+                    bytes > 0 && bytes <= threads * (3 << 19),
+                    "{bytes} bytes on {threads} for {geometry:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_empty_batch_is_no_work() {
+    let geometry = Window2d::new(3).conv(&[0, 8, 8, 4], &[3, 3, 4, 4]).unwrap();
+    let packed = WinogradKernel::new(&[1.0; 144], &geometry, TileSize::Four);
+    forward(&[], &packed, None, &geometry, |_| {}, &mut []);
+}
