@@ -243,7 +243,7 @@ fn add_tile<T: Element>(
         let right = PackedMatrix::from_rows(pixels.len(), group_out, |row, columns, into| {
             into.copy_from_slice(&grad[row * filters + group * group_out..][columns]);
         });
-        let left = Left::Columns { values: scratch, stride: depth };
+        let left = Left::Columns { values: scratch, stride: depth, first: 0 };
         let mut out: Vec<&mut [T]> = sums.chunks_mut(filters).collect();
         let place = group * group_out;
         let columns = 0..group_out;

@@ -1,25 +1,31 @@
 //! Matrix products: the inner loops of convolution and of dense layers.
 //!
-//! The right factor is packed once into *panels* of as many columns as fit two vectors, rows one after the other,
-//! so that the innermost loop reads it in one stream; the left factor is read in place. A tile of some rows times one
-//! panel stays in registers through the whole reduction and is written once.
+//! The right factor is packed once into *panels* of a few vectors of columns, rows one after the other, so that the
+//! innermost loop reads it in one stream; the left factor is read in place. A tile of some rows times one panel stays in
+//! registers through the whole reduction and is written once.
+//!
+//! | registers | tile: rows x vectors | sums |
+//! |---|---|---|
+//! | 32 (AVX-512, NEON) | 6 x 4 | 24 |
+//! | 16 (AVX2, SIMD128) | 6 x 2 | 12 |
+//! | either, for the last columns | 6 x 2, 12 x 1 | 12 |
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::pieces::even_pieces;
-use super::simd::{Isa, Kernel, MAX_LANES, Simd, isa};
+use super::simd::{Isa, Kernel, MAX_LANES, Simd, Vectors, isa};
 use super::sum;
 use crate::Element;
 
-/// Rows of a register tile: with two vectors of columns it takes 12 of 16 registers. Fewer than a first-level cache
-/// has ways, so that rows a multiple of a page apart do not evict each other.
-const MR: usize = 6;
-/// Vectors across a register tile.
-const NV: usize = 2;
+/// Rows of a register tile. Fewer than a first-level cache has ways, so that rows a multiple of a page apart do not
+/// evict each other.
+pub(crate) const MR: usize = 6;
 /// Rows of a register tile where a panel is one vector wide.
-const NARROW_MR: usize = NV * MR;
+const NARROW_MR: usize = 2 * MR;
+/// Bytes of a panel beyond which it would not stay in a second-level cache of 1 MiB: 2 vectors across do then.
+const WIDE_PANEL: usize = 640 << 10;
 /// Bytes of a panel from which on asking for the next one pays: less, the processor foresees by itself.
 const LARGE_PANEL: usize = 32 << 10;
 /// The longest run for which that is done between runs: more lines at once would hold up everything else.
@@ -29,8 +35,8 @@ const BLOCK_ROWS: usize = 16 * MR;
 /// Multiplications below which waking another thread costs more than it saves.
 pub(crate) const PARALLEL_WORK: usize = 1 << 17;
 
-/// A `k x n` matrix as panels, for the instruction set it was packed for. The last panel is one vector wide if that
-/// is enough, and filled up with zeros.
+/// A `k x n` matrix as panels, for the instruction set it was packed for. The last panels are as narrow as is enough for
+/// the columns left over, and filled up with zeros.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedMatrix<T> {
     isa: Isa,
@@ -69,7 +75,8 @@ impl<T: Element> PackedMatrix<T> {
 
     /// The columns of a panel.
     pub(crate) fn panel_width(&self) -> usize {
-        NV * T::lanes(self.isa)
+        let Vectors { lanes, panel, .. } = T::vectors(self.isa);
+        lanes * across::<T>(panel, lanes, self.k)
     }
 }
 
@@ -86,15 +93,31 @@ pub(crate) fn pack<T: Element>(
     read: impl Fn(usize, Range<usize>, &mut [T]),
     panels: &mut [T],
 ) {
-    let lanes = T::lanes(isa);
-    let filled = n.next_multiple_of(lanes);
-    for first in (0..n).step_by(NV * lanes) {
-        let (width, columns) = (filled.min(first + NV * lanes) - first, first..n.min(first + NV * lanes));
+    let Vectors { lanes, panel, .. } = T::vectors(isa);
+    let most = across::<T>(panel, lanes, k);
+    let mut first = 0;
+    while first < n {
+        let width = lanes * next_panel(most, (n - first).div_ceil(lanes));
+        let columns = first..n.min(first + width);
         let panel = &mut panels[first * k..][..k * width];
         for (row, values) in panel.chunks_exact_mut(width).enumerate() {
             read(row, columns.clone(), &mut values[..columns.len()]);
         }
+        first += width;
     }
+}
+
+/// The vectors across a panel of `k` rows, where a register tile has room for `most`.
+#[inline(always)]
+fn across<T>(most: usize, lanes: usize, k: usize) -> usize {
+    let fits = k.saturating_mul(most * lanes * size_of::<T>()) <= WIDE_PANEL;
+    if fits { most } else { most.min(2) }
+}
+
+/// The vectors across the next panel, where there are `left` to go: `most`, and in the end 2 and 1.
+#[inline(always)]
+fn next_panel(most: usize, left: usize) -> usize {
+    if left >= most { most } else { left.min(2) }
 }
 
 /// A matrix of `k` rows as panels packed for `isa`. Panels beyond its last are those that will be used next.
@@ -110,8 +133,8 @@ pub(crate) struct Panels<'a, T> {
 pub(crate) enum Left<'a, T> {
     /// Each row is a chain of runs: `length` numbers from `row.start + run` on, for each run.
     Runs { values: &'a [T], rows: &'a [Row], runs: &'a [usize], length: usize },
-    /// Column `j` starts at `j * stride`: the transpose of what lies in memory.
-    Columns { values: &'a [T], stride: usize },
+    /// The transpose of what lies in memory, in lines of `stride` numbers: row `i` is number `first + i` of each.
+    Columns { values: &'a [T], stride: usize, first: usize },
 }
 
 /// Where a row of [`Left::Runs`] starts, and which of its runs may be other than zero.
@@ -160,57 +183,78 @@ impl<T: Element> Kernel<T> for Block<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
-        for first in self.columns.clone().step_by(NV * S::LANES) {
-            let columns = first..self.columns.end.min(first + NV * S::LANES);
-            if columns.len() <= S::LANES {
-                self.narrow_panel(simd, columns);
-            } else {
-                self.wide_panel(simd, columns);
+        let most = across::<T>(S::PANEL, S::LANES, self.right.k);
+        let mut columns = self.columns.start..self.columns.start;
+        while columns.end < self.columns.end {
+            let vectors = next_panel(most, (self.columns.end - columns.end).div_ceil(S::LANES));
+            columns = columns.end..self.columns.end.min(columns.end + vectors * S::LANES);
+            match vectors {
+                // Only where there are so many registers are these tiles compiled.
+                4 if const { S::PANEL == 4 } => {
+                    simd.enter(OnePanel::<T, 4> { block: &mut self, columns: columns.clone() })
+                }
+                2 => simd.enter(OnePanel::<T, 2> { block: &mut self, columns: columns.clone() }),
+                _ => simd.enter(OnePanel::<T, 1> { block: &mut self, columns: columns.clone() }),
             }
         }
     }
 }
 
 /// A panel for a register tile: its columns, what their sums start from, and the right factor.
-struct Panel<'a, T, X, const V: usize> {
+struct Panel<'a, T> {
     columns: Range<usize>,
-    start: [X; V],
+    start: &'a [T],
     values: &'a [T],
 }
 
-/// Multiplies all rows with a panel, in tiles of almost the same size: one of the listed numbers of rows.
-macro_rules! tiles {
-    ($self:ident, $simd:ident, $panel:expr, $most:ident, $($rows:literal)*) => {
-        let panel = $panel;
-        for (row, size) in even_pieces(0..$self.out.len(), $most) {
-            match size {
-                $($rows => $self.tile::<S, $rows, _>($simd, row, &panel),)*
-                _ => {}
+/// All rows times one panel of `V` vectors: a function of its own, in which the compiler finds registers for all sums.
+struct OnePanel<'k, 'a, 'b, T, const V: usize> {
+    block: &'k mut Block<'a, 'b, T>,
+    columns: Range<usize>,
+}
+
+/// Multiplies all rows with a panel of so many vectors in tiles of almost the same size: one of the listed numbers of
+/// rows.
+macro_rules! one_panel {
+    ($vectors:literal, $most:ident, $($rows:literal)*) => {
+        impl<T: Element> Kernel<T> for OnePanel<'_, '_, '_, T, $vectors> {
+            type Output = ();
+
+            #[inline(always)]
+            fn run<S: Simd<T>>(self, simd: S) {
+                let OnePanel { block, columns } = self;
+                let mut room = [[T::zero(); MAX_LANES]; $vectors];
+                let panel = block.panel::<S>(columns, &mut room.as_flattened_mut()[..$vectors * S::LANES]);
+                for (row, size) in even_pieces(0..block.out.len(), $most) {
+                    match size {
+                        $($rows => block.tile::<S, $rows, $vectors>(simd, row, &panel),)*
+                        _ => {}
+                    }
+                }
             }
         }
     };
 }
+one_panel!(4, MR, 1 2 3 4 5 6);
+one_panel!(2, MR, 1 2 3 4 5 6);
+one_panel!(1, NARROW_MR, 1 2 3 4 5 6 7 8 9 10 11 12);
 
 impl<'a, T: Element> Block<'a, '_, T> {
-    /// All rows times one panel of two vectors.
+    /// The panel of these columns; `room` is for a start that does not lie in memory as it is. All tiles read it from there:
+    /// if they could keep it in registers, sums would have to make room.
     #[inline(always)]
-    fn wide_panel<S: Simd<T>>(&mut self, simd: S, columns: Range<usize>) {
-        tiles!(self, simd, self.panel::<S, NV>(simd, columns), MR, 1 2 3 4 5 6);
-    }
-
-    /// All rows times one panel of one vector.
-    #[inline(always)]
-    fn narrow_panel<S: Simd<T>>(&mut self, simd: S, columns: Range<usize>) {
-        tiles!(self, simd, self.panel::<S, 1>(simd, columns), NARROW_MR, 1 2 3 4 5 6 7 8 9 10 11 12);
-    }
-
-    #[inline(always)]
-    fn panel<S: Simd<T>, const V: usize>(&self, simd: S, columns: Range<usize>) -> Panel<'a, T, S::V, V> {
-        let bias = match self.finish {
-            Finish::Store(Some(bias)) => &bias[columns.clone()],
-            Finish::Store(None) | Finish::Add => &[],
+    fn panel<'p, S: Simd<T>>(&self, columns: Range<usize>, room: &'p mut [T]) -> Panel<'p, T>
+    where
+        'a: 'p,
+    {
+        let start = match self.finish {
+            Finish::Store(Some(bias)) if columns.len() == room.len() => &bias[columns.clone()],
+            Finish::Store(Some(bias)) => {
+                room[..columns.len()].copy_from_slice(&bias[columns.clone()]);
+                room
+            }
+            Finish::Store(None) | Finish::Add => room,
         };
-        let start = std::array::from_fn(|v| simd.load_up_to(bias.get(v * S::LANES..).unwrap_or_default()));
         Panel { start, values: &self.right.values[columns.start * self.right.k..], columns }
     }
 
@@ -220,7 +264,7 @@ impl<'a, T: Element> Block<'a, '_, T> {
         &mut self,
         simd: S,
         row: usize,
-        panel: &Panel<'_, T, S::V, V>,
+        panel: &Panel<'_, T>,
     ) {
         let Panel { columns, start, values: panel } = panel;
         let place = self.place + columns.start - self.columns.start;
@@ -232,7 +276,13 @@ impl<'a, T: Element> Block<'a, '_, T> {
         let size = self.right.k * V * S::LANES;
         let large = size * size_of::<T>() >= LARGE_PANEL;
         let ahead = if row == 0 && large { panel.get(size..2 * size) } else { None };
-        let mut sums = [*start; M];
+        let mut sums = [[simd.splat(T::zero()); V]; M];
+        for v in 0..V {
+            let start = simd.load(&start[v * S::LANES..]);
+            for sums in &mut sums {
+                sums[v] = start;
+            }
+        }
         match self.left {
             Left::Runs { values, rows, runs, length } => {
                 let rows = &rows[row..][..M];
@@ -253,11 +303,13 @@ impl<'a, T: Element> Block<'a, '_, T> {
                     if let Some(ahead) = ahead.filter(|_| length <= SHORT_RUN) {
                         simd.prefetch_read(&ahead[part.clone()]);
                     }
-                    accumulate(simd, &panel[part], &mut sums, |step, i| left[i][step]);
+                    let panel = panel[part].chunks_exact(V * S::LANES).enumerate();
+                    accumulate(simd, panel, &mut sums, |step, i| left[i][step]);
                 }
             }
-            Left::Columns { values, stride } => {
-                accumulate(simd, &panel[..size], &mut sums, |step, i| values[step * stride + row..][..M][i]);
+            Left::Columns { values, stride, first } => {
+                let panel = values.chunks_exact(stride).zip(panel[..size].chunks_exact(V * S::LANES));
+                accumulate(simd, panel, &mut sums, |line, i| line[first + row..][..M][i]);
             }
         }
         if columns.len() == V * S::LANES && matches!(self.finish, Finish::Store(_)) {
@@ -294,23 +346,23 @@ impl<T: Element> Finish<'_, T> {
     }
 }
 
-/// Adds up `left(step, row) * panel row` over the rows of the panel. Loops by index: what is not inlined is not compiled
-/// for the instruction set, and the adaptors of arrays are not always.
+/// Adds up `at(left, row) * panel row` over the rows of the panel. Loops by index: what is not inlined is not compiled for
+/// the instruction set, and the adaptors of arrays are not always.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-fn accumulate<T: Element, S: Simd<T>, const M: usize, const V: usize>(
+fn accumulate<'a, T: Element, S: Simd<T>, L: Copy, const M: usize, const V: usize>(
     simd: S,
-    panel: &[T],
+    panel: impl Iterator<Item = (L, &'a [T])>,
     sums: &mut [[S::V; V]; M],
-    left: impl Fn(usize, usize) -> T,
+    at: impl Fn(L, usize) -> T,
 ) {
-    for (step, panel) in panel.chunks_exact(V * S::LANES).enumerate() {
+    for (left, panel) in panel {
         let mut right = [simd.splat(T::zero()); V];
         for v in 0..V {
             right[v] = simd.load(&panel[v * S::LANES..]);
         }
         for i in 0..M {
-            let x = simd.splat(left(step, i));
+            let x = simd.splat(at(left, i));
             for v in 0..V {
                 sums[i][v] = simd.mul_add(x, right[v], sums[i][v]);
             }
@@ -331,7 +383,7 @@ pub(crate) fn transposed_product<T: Element>(a: &[T], b: &[T], (m, n): (usize, u
         return;
     }
     let b = PackedMatrix::new(b, a.len() / m, n);
-    let left = |first| Left::Columns { values: a.get(first..).unwrap_or_default(), stride: m };
+    let left = |first| Left::Columns { values: a, stride: m, first };
     each_block(&b, out, Finish::Store(None), left);
 }
 
@@ -384,9 +436,26 @@ mod tests {
         (0..cols).flat_map(|j| (0..rows).map(move |i| a[i * cols + j])).collect()
     }
 
+    #[test]
+    fn panels_are_wide_and_the_last_ones_just_enough() {
+        for (most, vectors, want) in
+            [(4, 11, &[4, 4, 2, 1][..]), (4, 4, &[4]), (2, 3, &[2, 1]), (1, 2, &[1, 1])]
+        {
+            let mut left = vectors;
+            for &want in want {
+                assert_eq!(next_panel(most, left), want, "{left} of {vectors}");
+                left -= want;
+            }
+            assert_eq!(left, 0);
+        }
+        // 3x3 over 256 channels with 64 columns of `f32`, and over 512.
+        assert_eq!([2304, 4608, usize::MAX].map(|k| across::<f32>(4, 16, k)), [4, 2, 2]);
+        assert_eq!([4608, usize::MAX].map(|k| across::<f32>(2, 8, k)), [2, 2]);
+    }
+
     proptest! {
         #[test]
-        fn products_of_whole_numbers_are_exact(m in 0_usize..110, k in 0_usize..20, n in 1_usize..40) {
+        fn products_of_whole_numbers_are_exact(m in 0_usize..110, k in 0_usize..20, n in 1_usize..140) {
             let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
             let want = naive(&a, &b, &bias, (m, k, n));
             let mut out = vec![f32::NAN; m * n];
@@ -404,7 +473,7 @@ mod tests {
         }
 
         #[test]
-        fn a_block_adds_to_what_is_there(rows in 1_usize..14, k in 1_usize..9, n in 1_usize..20) {
+        fn a_block_adds_to_what_is_there(rows in 1_usize..14, k in 1_usize..9, n in 1_usize..80) {
             let (a, b) = (numbers(rows * k, 1), numbers(k * n, 2));
             let mut out = numbers(rows * n, 3);
             let product = naive(&a, &b, &vec![0.0; n], (rows, k, n));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::SimdElement;
 use crate::{Error, ErrorKind, Result};
 
 /// An instruction set that kernels exist for, from the slowest to the fastest.
@@ -17,13 +18,19 @@ use crate::{Error, ErrorKind, Result};
 pub enum Isa {
     /// Plain Rust that runs everywhere; called `scalar` in [`STRIATE_ISA`](isa).
     Scalar,
+    /// WebAssembly compiled with `-C target-feature=+simd128`: vectors of 4 `f32`.
+    Simd128,
+    /// 64-bit ARM: vectors of 4 `f32`, with FMA.
+    Neon,
     /// x86-64 with AVX2 and FMA: vectors of 8 `f32`.
     Avx2,
+    /// x86-64 with AVX-512F: vectors of 16 `f32`.
+    Avx512,
 }
 
 impl Isa {
     /// Every instruction set, whether this machine has it or not.
-    pub const ALL: [Isa; 2] = [Isa::Scalar, Isa::Avx2];
+    pub const ALL: [Isa; 5] = [Isa::Scalar, Isa::Simd128, Isa::Neon, Isa::Avx2, Isa::Avx512];
 
     /// Whether this machine has it.
     ///
@@ -31,19 +38,16 @@ impl Isa {
     /// assert!(striate::Isa::Scalar.is_available());
     /// ```
     pub fn is_available(self) -> bool {
-        match self {
-            Isa::Scalar => true,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => super::avx2::Avx2::new().is_some(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 => false,
-        }
+        f32::vectors(self).isa == self
     }
 
     fn name(self) -> &'static str {
         match self {
             Isa::Scalar => "scalar",
+            Isa::Simd128 => "simd128",
+            Isa::Neon => "neon",
             Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
         }
     }
 }
@@ -60,7 +64,8 @@ impl FromStr for Isa {
     fn from_str(name: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|isa| isa.name().eq_ignore_ascii_case(name));
         found.ok_or_else(|| {
-            Error::new(ErrorKind::Argument, "isa", "one of scalar, avx2", format_args!("{name:?}"))
+            let names = Self::ALL.map(Self::name).join(", ");
+            Error::new(ErrorKind::Argument, "isa", format_args!("one of {names}"), format_args!("{name:?}"))
         })
     }
 }
@@ -70,7 +75,7 @@ static CHOSEN: AtomicU8 = AtomicU8::new(UNKNOWN);
 const UNKNOWN: u8 = u8::MAX;
 
 /// The instruction set that kernels use: the fastest that this machine has, unless the environment variable
-/// `STRIATE_ISA` (`scalar` or `avx2`, read once) or [`force_isa`] says otherwise. A `STRIATE_ISA` that is
+/// `STRIATE_ISA` (`scalar`, `simd128`, `neon`, `avx2` or `avx512`, read once) or [`force_isa`] says otherwise. A `STRIATE_ISA` that is
 /// misspelt or that the machine does not have is passed over.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! Vectors of numbers, one file an instruction set: with `kernels/simd`'s intrinsics, the home of `unsafe`.
+//! Vectors of numbers, one file an instruction set: the home of `unsafe`.
 //!
 //! A kernel is written once, generic over [`Simd`], and runs through [`SimdElement::dispatch`], which enters a
 //! function compiled for the instruction set. A handle such as `Avx2` exists only where the processor has the
@@ -6,8 +6,20 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[allow(unused)] // on processors that have none of the instruction sets
+mod intrinsics;
 mod isa;
+// Big-endian ARM numbers lanes in the other direction.
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon;
 mod portable;
+mod prefetch;
+#[cfg(test)]
+mod tests;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 
 pub use isa::{Isa, force_isa, isa};
 
@@ -20,8 +32,12 @@ pub(super) const MAX_LANES: usize = 16;
 pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
     /// A vector of [`LANES`](Self::LANES) numbers.
     type V: Copy;
+    /// Which one it is.
+    const ISA: Isa;
     /// How many numbers a vector holds.
     const LANES: usize;
+    /// Vectors across a register tile of a matrix product, 1, 2 or 4: 2 where there are 16 registers, 4 where there are 32.
+    const PANEL: usize;
 
     /// A vector of copies of `x`.
     fn splat(self, x: T) -> Self::V;
@@ -82,11 +98,15 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
 
     /// Asks for the first numbers of `to`, which will be written soon, to be brought near; where the hardware can.
     #[inline(always)]
-    fn prefetch(self, _to: &mut [T]) {}
+    fn prefetch(self, to: &mut [T]) {
+        prefetch::write(to);
+    }
 
     /// Asks for `from`, which will be read soon, to be brought near; where the hardware can.
     #[inline(always)]
-    fn prefetch_read(self, _from: &[T]) {}
+    fn prefetch_read(self, from: &[T]) {
+        prefetch::read(from);
+    }
 
     /// As [`load`](Self::load), where `from` may be too short: the lanes beyond its end are zero.
     #[inline(always)]
@@ -124,23 +144,43 @@ pub trait Kernel<T: Copy + Default> {
     fn run<S: Simd<T>>(self, simd: S) -> Self::Output;
 }
 
+/// What kernels work with on an instruction set, for one type of elements.
+#[derive(Clone, Copy, Debug)]
+pub struct Vectors {
+    /// The instruction set; scalar, if the machine does not have the one asked for.
+    pub isa: Isa,
+    /// [`Simd::LANES`].
+    pub lanes: usize,
+    /// [`Simd::PANEL`].
+    pub panel: usize,
+}
+
+/// The kernel that finds it out.
+struct Find;
+
+impl<T: Copy + Default> Kernel<T> for Find {
+    type Output = Vectors;
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, _: S) -> Vectors {
+        Vectors { isa: S::ISA, lanes: S::LANES, panel: S::PANEL }
+    }
+}
+
 /// An element type that has vectors on every instruction set. Not nameable outside of the crate, it seals
 /// [`Element`](crate::Element).
 pub trait SimdElement: Copy + Default {
-    /// Runs `kernel` on `isa`, which must have come from [`isa()`].
+    /// Runs `kernel` on `isa`, or in plain Rust if the machine does not have it.
     fn dispatch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
+
+    /// The vectors on `isa`.
+    fn vectors(isa: Isa) -> Vectors {
+        Self::dispatch(isa, Find)
+    }
 
     /// The lanes of a vector on `isa`.
     fn lanes(isa: Isa) -> usize {
-        struct Lanes;
-        impl<T: Copy + Default> Kernel<T> for Lanes {
-            type Output = usize;
-            #[inline(always)]
-            fn run<S: Simd<T>>(self, _: S) -> usize {
-                S::LANES
-            }
-        }
-        Self::dispatch(isa, Lanes)
+        Self::vectors(isa).lanes
     }
 }
 
@@ -150,14 +190,29 @@ macro_rules! simd_element {
             fn dispatch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx2 => match avx2::Avx2::new() {
-                        Some(simd) => Simd::<$element>::enter(simd, kernel),
-                        None => Simd::<$element>::enter(Portable, kernel),
-                    },
-                    _ => Simd::<$element>::enter(Portable, kernel),
+                    Isa::Avx512 => enter::<$element, _, K>(avx512::Avx512::new(), kernel),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 => enter::<$element, _, K>(avx2::Avx2::new(), kernel),
+                    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+                    Isa::Neon => enter::<$element, _, K>(neon::Neon::new(), kernel),
+                    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+                    Isa::Simd128 => enter::<$element, _, K>(wasm::Simd128::new(), kernel),
+                    _ => enter::<$element, _, K>(Some(Portable), kernel),
                 }
             }
         }
     )*};
 }
 simd_element!(f32, f64);
+
+/// Runs `kernel` on `simd`, or in plain Rust if there is no such handle.
+#[inline(always)]
+fn enter<T: Copy + Default, S: Simd<T>, K: Kernel<T>>(simd: Option<S>, kernel: K) -> K::Output
+where
+    Portable: Simd<T>,
+{
+    match simd {
+        Some(simd) => simd.enter(kernel),
+        None => Portable.enter(kernel),
+    }
+}

@@ -1,6 +1,6 @@
 //! Vectors as short arrays in plain Rust, sized for the 128-bit registers that nearly every processor has.
 
-use super::{Kernel, Simd};
+use super::{Isa, Kernel, Simd};
 
 /// The instruction set of plain Rust.
 #[derive(Clone, Copy)]
@@ -10,7 +10,9 @@ macro_rules! portable {
     ($element:ty, $lanes:literal) => {
         impl Simd<$element> for Portable {
             type V = [$element; $lanes];
+            const ISA: Isa = Isa::Scalar;
             const LANES: usize = $lanes;
+            const PANEL: usize = 2;
 
             #[inline(always)]
             fn splat(self, x: $element) -> Self::V {
@@ -53,7 +55,7 @@ macro_rules! portable {
                 std::array::from_fn(|lane| c[lane] - a[lane] * b[lane])
             }
 
-            #[inline(always)]
+            #[inline(never)]
             fn enter<K: Kernel<$element>>(self, kernel: K) -> K::Output {
                 kernel.run(self)
             }

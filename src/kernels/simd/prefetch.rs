@@ -1,0 +1,29 @@
+//! Asking for memory ahead of its use, where stable Rust can.
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+
+/// Asks for the cache line where `to` starts, to write to it.
+#[inline(always)]
+pub(super) fn write<T>(to: &mut [T]) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which no address makes invalid; processors without it pass over it.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_ET0>(to.as_ptr().cast())
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = to;
+}
+
+/// Asks for all of `from`, to read it.
+#[inline(always)]
+pub(super) fn read<T>(from: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in from.chunks(64 / size_of::<T>()) {
+        // SAFETY: a hint, which no address makes invalid.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = from;
+}
