@@ -65,7 +65,7 @@
 //! | [`Summary`] | parameters, multiplications, memory, receptive fields |
 //! | [`Error`] | what can go wrong: every mistake is an `Err` that says the operation, what it expected and what it got |
 //! | [`Rng`] | seeds: the same seed gives the same weights, and the same training run whatever the number of threads |
-//! | [`Isa`], [`isa()`], [`force_isa`] | which instructions the kernels use |
+//! | [`cpu()`], [`Isa`], [`isa()`], [`force_isa`] | which instructions, vectors and threads the kernels use |
 //!
 //! # Threads
 //!
@@ -81,6 +81,7 @@
 #![deny(missing_docs, unsafe_code)]
 #![warn(rust_2018_idioms)]
 
+mod cpu;
 mod element;
 mod error;
 mod geometry;
@@ -98,6 +99,7 @@ mod tensor;
 mod tensor_serde;
 pub mod train;
 
+pub use cpu::{Cpu, cpu};
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
 pub use geometry::{Geometry2d, Padding, Size2d, Window2d, WindowAxis};
