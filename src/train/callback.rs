@@ -97,6 +97,21 @@ impl<T: Element> Default for EarlyStopping<T> {
 
 impl<T: Element> EarlyStopping<T> {
     /// Stops once `"val_loss"` no longer falls.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{EarlyStopping, MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let stop = EarlyStopping::new();
+    /// let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.0))
+    ///     .epochs(9)
+    ///     .validation_data(&x, &y)
+    ///     .early_stopping(stop);
+    /// let history = trainer.fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("val_loss"), [1.0, 1.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new() -> Self {
         EarlyStopping {
             monitor: "val_loss".to_string(),
@@ -111,6 +126,18 @@ impl<T: Element> EarlyStopping<T> {
     }
 
     /// The name of the result to watch.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{EarlyStopping, MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let stop = EarlyStopping::new().monitor("loss");
+    /// let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.0)).epochs(9).early_stopping(stop);
+    /// let history = trainer.fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("loss"), [1.0, 1.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn monitor(mut self, name: impl Into<String>) -> Self {
         self.monitor = name.into();
@@ -118,6 +145,20 @@ impl<T: Element> EarlyStopping<T> {
     }
 
     /// Whether more is better.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{EarlyStopping, MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let stop = EarlyStopping::new().monitor("loss").maximize(true);
+    /// let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25))
+    ///     .epochs(9)
+    ///     .early_stopping(stop);
+    /// let history = trainer.fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("loss"), [1.0, 0.25]);    // less, and less is worse
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn maximize(mut self, maximize: bool) -> Self {
         self.maximize = maximize;
@@ -125,6 +166,18 @@ impl<T: Element> EarlyStopping<T> {
     }
 
     /// How many epochs in a row may pass without a better result.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{EarlyStopping, MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let stop = EarlyStopping::new().monitor("loss").patience(3);
+    /// let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.0)).epochs(9).early_stopping(stop);
+    /// let history = trainer.fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.epochs.len(), 1 + 3);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn patience(mut self, epochs: usize) -> Self {
         self.patience = epochs;
@@ -132,6 +185,20 @@ impl<T: Element> EarlyStopping<T> {
     }
 
     /// By how much a result must beat the best.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{EarlyStopping, MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let stop = EarlyStopping::new().monitor("loss").min_delta(0.5);
+    /// let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25))
+    ///     .epochs(9)
+    ///     .early_stopping(stop);
+    /// let history = trainer.fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("loss"), [1.0, 0.25, 0.0625]);    // the second step gains too little
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn min_delta(mut self, delta: f64) -> Self {
         self.min_delta = delta;
@@ -139,6 +206,22 @@ impl<T: Element> EarlyStopping<T> {
     }
 
     /// Whether the model ends with the weights of the best epoch.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{EarlyStopping, MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let stop = EarlyStopping::new().restore_best_weights(true);
+    /// let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(1.25))
+    ///     .epochs(9)
+    ///     .validation_data(&x, &y)
+    ///     .early_stopping(stop);
+    /// let history = trainer.fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("val_loss"), [2.25, 5.0625]);    // each step multiplies w by -1.5
+    /// assert_eq!(trainer.evaluate(&model, &x, &y)?.loss, 2.25);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn restore_best_weights(mut self, restore: bool) -> Self {
         self.restore = restore;

@@ -36,6 +36,15 @@ impl Clip {
     /// # Errors
     /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the bound is not a finite number above 0;
     /// [`ErrorKind::Value`](crate::ErrorKind::Value) if a norm is not finite: such a gradient has no direction.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::Clip};
+    /// let mut weight = Param::new(Tensor::<f64>::zeros(&[2])?);
+    /// weight.add_grad(Tensor::from(ndarray::array![3.0, -0.25]))?;
+    /// Clip::Value(0.5).apply(&mut [("weight".into(), &mut weight)])?;
+    /// assert_eq!(weight.grad().unwrap().as_slice(), [0.5, -0.25]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn apply<T: Element>(self, params: &mut [(Name, &mut Param<T>)]) -> Result<()> {
         let (Clip::Value(bound) | Clip::Norm(bound) | Clip::GlobalNorm(bound)) = self;
         if !(bound.is_finite() && bound > 0.0) {

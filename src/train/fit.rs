@@ -197,6 +197,18 @@ impl<T: Element> Trainer<'_, T> {
     ///
     /// # Errors
     /// As [`fit`](Self::fit), except that a loss which is not finite is a result like any other.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Layer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let x = Tensor::<f32>::from(ndarray::array![[1.0], [3.0]]);
+    /// let y = Tensor::from(ndarray::array![[0.0], [0.0]]);
+    /// model.build(x.shape(), &mut striate::Rng::seed(1))?;
+    /// let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1)).batch_size(1);
+    /// assert_eq!(trainer.evaluate(&model, &x, &y)?.loss, (1.0 + 9.0) / 2.0);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn evaluate(
         &mut self,
         model: &dyn Layer<T>,

@@ -1,6 +1,17 @@
 //! What a training run tells about itself: [`History`], and [`Progress`] while it goes on.
 
 /// The results of one epoch.
+///
+/// ```
+/// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+/// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+/// // The model is y = w x, with w = 1 at first.
+/// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+/// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25)).epochs(2).fit(&mut model, &x, &y)?;
+/// let log = &history.epochs[1];
+/// assert_eq!((log.epoch, log.loss, log.learning_rate, log.samples), (2, 0.25, 0.25, 1));
+/// # Ok::<(), striate::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct EpochLog {
@@ -44,12 +55,40 @@ impl EpochLog {
     }
 
     /// How many samples a second the training took in.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25))
+    ///     .epochs(2)
+    ///     .fit(&mut model, &x, &y)?;
+    /// let log = &history.epochs[0];
+    /// approx::assert_relative_eq!(log.samples_per_second(), 1.0 / log.seconds);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn samples_per_second(&self) -> f64 {
         per_second(self.samples, self.seconds)
     }
 }
 
 /// The loss and metrics on a set of samples.
+///
+/// ```
+/// # use striate::{Dense, Initializer, Layer, Tensor, train::{BinaryAccuracy, MeanSquaredError, Sgd, Trainer}};
+/// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+/// // The model is y = w x, with w = 1 at first.
+/// let x = Tensor::<f32>::from(ndarray::array![[1.0], [0.0]]);
+/// let y = Tensor::from(ndarray::array![[1.0], [1.0]]);
+/// model.build(x.shape(), &mut striate::Rng::seed(1))?;
+/// let evaluation = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1))
+///     .metric(BinaryAccuracy::new())
+///     .evaluate(&model, &x, &y)?;
+/// assert_eq!(evaluation.loss, 0.5);
+/// assert_eq!(evaluation.metrics, [("binary_accuracy".to_string(), 0.5)]);
+/// # Ok::<(), striate::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
@@ -61,12 +100,37 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// The loss as `"loss"`, or a metric by its name.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Layer, Tensor, train::{BinaryAccuracy, MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let x = Tensor::<f32>::from(ndarray::array![[1.0], [0.0]]);
+    /// let y = Tensor::from(ndarray::array![[1.0], [1.0]]);
+    /// model.build(x.shape(), &mut striate::Rng::seed(1))?;
+    /// let evaluation = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1))
+    ///     .metric(BinaryAccuracy::new())
+    ///     .evaluate(&model, &x, &y)?;
+    /// assert_eq!(["loss", "binary_accuracy", "f1"].map(|name| evaluation.get(name)), [Some(0.5), Some(0.5), None]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn get(&self, name: &str) -> Option<f64> {
         find(self.loss, &self.metrics, name)
     }
 }
 
 /// The results of a training run, epoch by epoch.
+///
+/// ```
+/// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+/// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+/// // The model is y = w x, with w = 1 at first.
+/// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+/// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25)).epochs(2).fit(&mut model, &x, &y)?;
+/// assert_eq!(history.epochs.len(), 2);
+/// assert_eq!(history.get("loss"), [1.0, 0.25]);
+/// # Ok::<(), striate::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct History {
@@ -86,12 +150,41 @@ impl History {
     }
 
     /// The last epoch.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25))
+    ///     .epochs(2)
+    ///     .fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.last().map(|log| log.epoch), Some(2));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn last(&self) -> Option<&EpochLog> {
         self.epochs.last()
     }
 }
 
 /// Where a training run stands, after a batch.
+///
+/// ```
+/// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Progress, Sgd, Status, Trainer}};
+/// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+/// // The model is y = w x, with w = 1 at first.
+/// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+/// struct Look;
+/// impl Progress for Look {
+///     fn on_batch(&mut self, status: &Status<'_>) {
+///         assert_eq!((status.epoch, status.epochs, status.step, status.steps), (1, 1, 1, 1));
+///         assert_eq!((status.loss, status.learning_rate, status.samples), (1.0, 0.25, 1));
+///     }
+/// }
+///
+/// Trainer::new(MeanSquaredError::new(), Sgd::new(0.25)).progress(Look).fit(&mut model, &x, &y)?;
+/// # Ok::<(), striate::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Status<'a> {
@@ -117,11 +210,43 @@ pub struct Status<'a> {
 
 impl Status<'_> {
     /// The loss so far as `"loss"`, or a metric by its name.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Progress, Sgd, Status, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// struct Look;
+    /// impl Progress for Look {
+    ///     fn on_batch(&mut self, status: &Status<'_>) {
+    ///         assert_eq!((status.get("loss"), status.get("accuracy")), (Some(1.0), None));
+    ///     }
+    /// }
+    ///
+    /// Trainer::new(MeanSquaredError::new(), Sgd::new(0.25)).progress(Look).fit(&mut model, &x, &y)?;
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn get(&self, name: &str) -> Option<f64> {
         find(self.loss, self.metrics, name)
     }
 
     /// How many samples a second this epoch took in so far.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Progress, Sgd, Status, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// struct Look;
+    /// impl Progress for Look {
+    ///     fn on_batch(&mut self, status: &Status<'_>) {
+    ///         approx::assert_relative_eq!(status.samples_per_second(), 1.0 / status.seconds);
+    ///     }
+    /// }
+    ///
+    /// Trainer::new(MeanSquaredError::new(), Sgd::new(0.25)).progress(Look).fit(&mut model, &x, &y)?;
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn samples_per_second(&self) -> f64 {
         per_second(self.samples, self.seconds)
     }

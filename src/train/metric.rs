@@ -97,11 +97,24 @@ impl Default for Accuracy {
 
 impl Accuracy {
     /// The accuracy, under the name `"accuracy"`.
+    ///
+    /// ```
+    /// use striate::train::{Accuracy, Metric};
+    /// assert_eq!(Metric::<f32>::name(&Accuracy::new()), "accuracy");
+    /// ```
     pub fn new() -> Self {
         Accuracy(TopK { name: "accuracy".to_string(), ..TopK::new(1) })
     }
 
     /// The label of rows to leave out.
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{Accuracy, Metric}};
+    /// let mut accuracy = Accuracy::new().ignore_index(255);
+    /// accuracy.update(&Tensor::from(ndarray::array![[0.1, 0.9], [0.8, 0.2]]), &[1, 255].into())?;
+    /// assert_eq!(accuracy.value(), 1.0);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn ignore_index(mut self, label: usize) -> Self {
         self.0.ignored = Some(label);
@@ -109,6 +122,17 @@ impl Accuracy {
     }
 
     /// The share among all batches since the last reset; 0 if there are none.
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{Accuracy, Metric}};
+    /// let mut accuracy = Accuracy::new();
+    /// assert_eq!(accuracy.value(), 0.0);
+    /// for labels in [[1, 0], [0, 0]] {
+    ///     accuracy.update(&Tensor::from(ndarray::array![[0.1, 0.9], [0.8, 0.2]]), &labels.into())?;
+    /// }
+    /// assert_eq!(accuracy.value(), 3.0 / 4.0);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn value(&self) -> f64 {
         self.0.share.value()
     }
@@ -152,11 +176,25 @@ pub struct TopK {
 
 impl TopK {
     /// The accuracy among the first `k`, at least 1, under the name `"top_k_accuracy"` with the number for `k`.
+    ///
+    /// ```
+    /// use striate::train::{Metric, TopK};
+    /// assert_eq!(Metric::<f32>::name(&TopK::new(5)), "top_5_accuracy");
+    /// ```
     pub fn new(k: usize) -> Self {
         TopK { k, name: format!("top_{k}_accuracy"), ignored: None, share: Share::default() }
     }
 
     /// The label of rows to leave out.
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{Metric, TopK}};
+    /// let mut top2 = TopK::new(2).ignore_index(0);
+    /// top2.update(&Tensor::from(ndarray::array![[0.1, 0.3, 0.6]]), &[0].into())?;
+    /// top2.update(&Tensor::from(ndarray::array![[0.1, 0.3, 0.6]]), &[1].into())?;
+    /// assert_eq!(top2.value(), 1.0);    // without the first row
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn ignore_index(mut self, label: usize) -> Self {
         self.ignored = Some(label);
@@ -164,6 +202,16 @@ impl TopK {
     }
 
     /// The share among all batches since the last reset; 0 if there are none.
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{Metric, TopK}};
+    /// let mut top2 = TopK::new(2);
+    /// for label in [0, 1, 2] {
+    ///     top2.update(&Tensor::from(ndarray::array![[0.1, 0.3, 0.6]]), &[label].into())?;
+    /// }
+    /// assert_eq!(top2.value(), 2.0 / 3.0);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn value(&self) -> f64 {
         self.share.value()
     }
@@ -263,11 +311,27 @@ impl Default for BinaryAccuracy {
 
 impl BinaryAccuracy {
     /// The accuracy of probabilities, under the name `"binary_accuracy"`.
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{BinaryAccuracy, Metric}};
+    /// let mut accuracy = BinaryAccuracy::new();
+    /// accuracy.update(&Tensor::from(ndarray::array![0.4, 0.6]), &[0, 1].into())?;
+    /// assert_eq!((Metric::<f32>::name(&accuracy), accuracy.value()), ("binary_accuracy", 1.0));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Above which a prediction means yes: one half for probabilities, 0 for logits.
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{BinaryAccuracy, Metric}};
+    /// let mut accuracy = BinaryAccuracy::new().threshold(0.8);
+    /// accuracy.update(&Tensor::from(ndarray::array![0.7, 0.9]), &[0, 1].into())?;
+    /// assert_eq!(accuracy.value(), 1.0);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn threshold(mut self, threshold: f64) -> Self {
         self.threshold = threshold;
@@ -275,6 +339,15 @@ impl BinaryAccuracy {
     }
 
     /// The share among all batches since the last reset; 0 if there are none.
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{BinaryAccuracy, Metric}};
+    /// let mut accuracy = BinaryAccuracy::new();
+    /// assert_eq!(accuracy.value(), 0.0);
+    /// accuracy.update(&Tensor::from(ndarray::array![0.9, 0.9, 0.9, 0.1]), &[1, 1, 1, 1].into())?;
+    /// assert_eq!(accuracy.value(), 0.75);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn value(&self) -> f64 {
         self.share.value()
     }

@@ -54,6 +54,15 @@ pub enum Schedule {
 }
 
 /// The function of a [`Schedule::custom`].
+///
+/// ```
+/// use striate::train::Schedule;
+/// let schedule = Schedule::custom(|step| if step < 10 { 0.1 } else { 0.01 });
+/// let Schedule::Custom(function) = &schedule else { unreachable!() };
+/// assert_eq!(format!("{function:?}"), "Custom(..)");
+/// assert_eq!(Schedule::Custom(function.clone()).rate(10)?, 0.01);
+/// # Ok::<(), striate::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Custom(Arc<dyn Fn(usize) -> f64 + Send + Sync>);
 
@@ -95,6 +104,12 @@ impl Schedule {
     }
 
     /// This schedule after a warm-up of so many steps.
+    ///
+    /// ```
+    /// use striate::train::Schedule;
+    /// let schedule = Schedule::from(0.5).warm_up(3);
+    /// assert_eq!([0, 1, 2, 3].map(|step| schedule.rate(step).unwrap()), [0.125, 0.25, 0.375, 0.5]);
+    /// ```
     #[must_use]
     pub fn warm_up(self, steps: usize) -> Self {
         Schedule::WarmUp { steps, then: Box::new(self) }
@@ -105,6 +120,13 @@ impl Schedule {
     /// # Errors
     /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if it is negative or not finite, or a number of steps is 0
     /// where that makes no sense.
+    ///
+    /// ```
+    /// use striate::train::Schedule;
+    /// approx::assert_relative_eq!(Schedule::cosine(0.5, 100).rate(50)?, 0.25);
+    /// assert!(Schedule::from(-0.5).rate(0).is_err());
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn rate(&self, step: usize) -> Result<f64> {
         let rate = match self {
             Schedule::Constant(rate) => *rate,

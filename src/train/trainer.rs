@@ -72,6 +72,17 @@ pub(super) enum Validation<T: Element> {
 
 impl<'a, T: Element> Trainer<'a, T> {
     /// A trainer for a loss and an optimizer.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25));
+    /// trainer.fit(&mut model, &x, &y)?;    // the loss is w^2, and the step 0.25 * 2 w
+    /// assert_eq!(trainer.evaluate(&model, &x, &y)?.loss, 0.25);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(loss: impl Loss<T> + 'a, optimizer: impl Optimizer<T> + 'a) -> Self {
         Trainer {
             loss: Box::new(loss),
@@ -90,72 +101,243 @@ impl<'a, T: Element> Trainer<'a, T> {
     }
 
     /// How often all samples are seen.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25))
+    ///     .epochs(3)
+    ///     .fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("loss"), [1.0, 0.25, 0.0625]);    // each step halves w
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn epochs(mut self, epochs: usize) -> Self {
         self.epochs = epochs;
         self
     }
 
     /// How many samples are seen before each step of the optimizer, and together in evaluations.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let x = Tensor::<f32>::from(ndarray::array![[1.0], [1.0]]);
+    /// let y = Tensor::from(ndarray::array![[0.0], [0.0]]);
+    /// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25))
+    ///     .batch_size(1)
+    ///     .fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("loss"), [(1.0 + 0.25) / 2.0]);    // the first step halves w
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn batch_size(mut self, samples: usize) -> Self {
         self.batch_size = samples;
         self
     }
 
     /// Whether every epoch sees the samples in a new random order.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let x = Tensor::<f32>::from(ndarray::array![[1.0], [2.0], [3.0]]);
+    /// let y = Tensor::from(ndarray::array![[0.0], [0.0], [0.0]]);
+    /// let mut seen = Vec::new();
+    /// Trainer::new(MeanSquaredError::new(), Sgd::new(0.1))
+    ///     .batch_size(1)
+    ///     .shuffle(false)
+    ///     .augment(|batch, _| seen.push(batch.as_slice()[0]))
+    ///     .fit(&mut model, &x, &y)?;
+    /// assert_eq!(seen, [1.0, 2.0, 3.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;
         self
     }
 
     /// What the random numbers start from.
+    ///
+    /// ```
+    /// # use striate::{Dense, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+    /// let (x, y) = (Tensor::<f32>::full(&[4, 3], 1.0)?, Tensor::zeros(&[4, 1])?);
+    /// let losses = |seed| {
+    ///     let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1)).seed(seed);
+    ///     trainer.fit(&mut Dense::new(1), &x, &y).map(|history| history.get("loss"))
+    /// };
+    /// assert_eq!(losses(1)?, losses(1)?);
+    /// assert_ne!(losses(1)?, losses(2)?);    // other weights to begin with
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn seed(mut self, seed: u64) -> Self {
         self.rng = Rng::seed(seed);
         self
     }
 
     /// Keeps the last share of the samples, as they were given, for validation.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let x = Tensor::<f32>::from(ndarray::array![[1.0], [1.0], [1.0], [2.0]]);
+    /// let y = Tensor::from(ndarray::array![[0.0], [0.0], [0.0], [0.0]]);
+    /// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25))
+    ///     .validation_split(0.25)
+    ///     .fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.epochs[0].samples, 3);
+    /// assert_eq!(history.get("val_loss"), [(0.5_f64 * 2.0).powi(2)]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn validation_split(mut self, share: f64) -> Self {
         self.validation = Validation::Split(share);
         self
     }
 
     /// Validates on these samples.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let (other_x, other_y) = (Tensor::full(&[1, 1], 2.0)?, Tensor::full(&[1, 1], 3.0)?);
+    /// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25))
+    ///     .validation_data(&other_x, other_y)
+    ///     .fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("val_loss"), [(0.5_f64 * 2.0 - 3.0).powi(2)]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn validation_data(mut self, x: &Tensor<T>, targets: impl Into<Targets<T>>) -> Self {
         self.validation = Validation::Data(x.clone(), targets.into());
         self
     }
 
     /// Measures something else besides the loss.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{BinaryAccuracy, MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let x = Tensor::<f32>::from(ndarray::array![[1.0], [0.0]]);
+    /// let y = Tensor::from(ndarray::array![[1.0], [1.0]]);
+    /// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1))
+    ///     .metric(BinaryAccuracy::new())
+    ///     .fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("binary_accuracy"), [0.5]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn metric(mut self, metric: impl Metric<T> + 'a) -> Self {
         self.metrics.push(Box::new(metric));
         self
     }
 
     /// Bounds the gradients.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{Clip, MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(1.0))
+    ///     .clip(Clip::Norm(0.5))
+    ///     .epochs(2)
+    ///     .fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("loss"), [1.0, 0.25]);    // the gradient is 2, but w falls by 0.5
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn clip(mut self, clip: Clip) -> Self {
         self.clip = Some(clip);
         self
     }
 
     /// Changes the samples of every training batch, at random: flips, shifts, noise. The targets stay.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.0))
+    ///     .augment(|batch, _| *batch = batch.map(|v| 3.0 * v));
+    /// assert_eq!(trainer.fit(&mut model, &x, &y)?.get("loss"), [9.0]);
+    /// assert_eq!(trainer.evaluate(&model, &x, &y)?.loss, 1.0);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn augment(mut self, change: impl FnMut(&mut Tensor<T>, &mut Rng) + Send + 'a) -> Self {
         self.augment = Some(Box::new(change));
         self
     }
 
     /// Shows how the training goes.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Progress, Sgd, Status, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let x = Tensor::<f32>::from(ndarray::array![[1.0], [1.0], [1.0]]);
+    /// let y = Tensor::from(ndarray::array![[0.0], [0.0], [0.0]]);
+    /// struct Count<'a>(&'a mut usize);
+    /// impl Progress for Count<'_> {
+    ///     fn on_batch(&mut self, _: &Status<'_>) {
+    ///         *self.0 += 1;
+    ///     }
+    /// }
+    ///
+    /// let mut batches = 0;
+    /// Trainer::new(MeanSquaredError::new(), Sgd::new(0.1))
+    ///     .batch_size(2)
+    ///     .progress(Count(&mut batches))
+    ///     .fit(&mut model, &x, &y)?;
+    /// assert_eq!(batches, 2);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn progress(mut self, progress: impl Progress + Send + 'a) -> Self {
         self.progress.push(Box::new(progress));
         self
     }
 
     /// Runs something between epochs.
+    ///
+    /// ```
+    /// # use std::ops::ControlFlow;
+    /// # use striate::{Dense, Initializer, Layer, Tensor, train::{EpochLog, MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let stop = |_model: &mut dyn Layer, log: &EpochLog| {
+    ///     Ok(if log.loss < 0.5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    /// };
+    /// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25))
+    ///     .epochs(9)
+    ///     .callback(stop)
+    ///     .fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("loss"), [1.0, 0.25]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn callback(mut self, callback: impl Callback<T> + Send + 'a) -> Self {
         self.callbacks.push(Box::new(callback));
         self
     }
 
     /// Ends the training once a result no longer gets better.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{EarlyStopping, MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
+    /// let stop = EarlyStopping::new().monitor("loss");
+    /// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.0))
+    ///     .epochs(9)
+    ///     .early_stopping(stop)
+    ///     .fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("loss"), [1.0, 1.0]);    // the second is not better
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn early_stopping(self, stopping: EarlyStopping<T>) -> Self {
         self.callback(stopping)
     }

@@ -44,6 +44,12 @@ impl Default for BinaryCrossEntropy {
 
 impl BinaryCrossEntropy {
     /// The mean binary cross-entropy from logits.
+    ///
+    /// ```
+    /// use striate::train::{BinaryCrossEntropy, Reduction};
+    /// let spelt_out = BinaryCrossEntropy::new().from_logits(true).label_smoothing(0.0).reduction(Reduction::Mean);
+    /// assert_eq!(BinaryCrossEntropy::new(), spelt_out);
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -101,7 +107,7 @@ impl BinaryCrossEntropy {
     }
 }
 
-loss_of_terms!(BinaryCrossEntropy);
+loss_of_terms!(BinaryCrossEntropy, BinaryCrossEntropy::new());
 
 /// The target of the prediction at a flat position: labels 0 and 1, or values of the predictions' shape.
 pub(in crate::train) fn binary_targets<'a, T: Element>(

@@ -13,6 +13,21 @@ const NAME: &str = "SoftmaxCrossEntropy";
 pub(super) const EPSILON: f64 = 1e-7;
 
 /// What a classifier's outputs are.
+///
+/// ```
+/// use striate::{Tensor, train::{Loss, Scores, SoftmaxCrossEntropy}};
+/// let p = Tensor::from(ndarray::array![[0.25, 0.75]]);
+/// let logarithms = p.map(f64::ln);    // whose softmax is p again
+/// for (x, scores) in [
+///     (&logarithms, Scores::Logits),
+///     (&p, Scores::Probabilities),
+///     (&logarithms, Scores::LogProbabilities),
+/// ] {
+///     let loss = SoftmaxCrossEntropy::new().scores(scores).forward(x, &[0].into())?;
+///     approx::assert_relative_eq!(loss.as_slice()[0], 4_f64.ln());
+/// }
+/// # Ok::<(), striate::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scores {
@@ -65,6 +80,12 @@ pub struct SoftmaxCrossEntropy {
 
 impl SoftmaxCrossEntropy {
     /// The mean cross-entropy from logits.
+    ///
+    /// ```
+    /// use striate::train::{Reduction, SoftmaxCrossEntropy};
+    /// let spelt_out = SoftmaxCrossEntropy::new().from_logits(true).label_smoothing(0.0).reduction(Reduction::Mean);
+    /// assert_eq!(SoftmaxCrossEntropy::new(), spelt_out);
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -233,6 +254,7 @@ impl SoftmaxCrossEntropy {
 
 loss_of_terms!(
     SoftmaxCrossEntropy,
+    SoftmaxCrossEntropy::new(),
     fn weight(&self, predictions: &Tensor<T>, targets: &Targets<T>) -> Result<f64> {
         match self.reduction {
             Reduction::Mean => self.check(predictions, targets),

@@ -109,11 +109,22 @@ pub trait Loss<T: Element = f32>: Debug + Send + Sync {
 }
 
 /// Implements [`Loss`] for types with a method `terms(&self, predictions, targets) -> Result<Terms>` and a field
-/// `reduction`, and the option of that name.
+/// `reduction`, and the option of that name. The expression makes one, in the option's example.
 macro_rules! loss_of_terms {
-    ($type:ty $(, $weight:item)?) => {
+    ($type:ty, $new:expr $(, $weight:item)?) => {
         impl $type {
             /// How the losses of the single positions become one.
+            ///
+            /// ```
+            /// use striate::{Tensor, train::*};
+            #[doc = concat!("let loss = ", stringify!($new), ";")]
+            /// let x = Tensor::from(ndarray::array![[0.25, 0.75], [0.5, 0.5]]);
+            /// let y = Tensor::from(ndarray::array![[1.0, 0.0], [0.0, 1.0]]).into();
+            /// let value = |reduction| loss.clone().reduction(reduction).forward(&x, &y);
+            /// let sum: f64 = value(Reduction::None)?.as_slice().iter().sum();
+            /// assert_eq!(value(Reduction::Sum)?.as_slice(), [sum]);
+            /// # Ok::<(), striate::Error>(())
+            /// ```
             #[must_use]
             pub fn reduction(mut self, reduction: Reduction) -> Self {
                 self.reduction = reduction;

@@ -23,6 +23,13 @@ pub struct MeanSquaredError {
 
 impl MeanSquaredError {
     /// The mean squared error.
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{Loss, MeanSquaredError}};
+    /// let (x, y) = (Tensor::from(ndarray::array![1.0, 3.0]), Tensor::zeros(&[2])?.into());
+    /// assert_eq!(MeanSquaredError::new().forward(&x, &y)?.as_slice(), [(1.0 + 9.0) / 2.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -45,6 +52,13 @@ pub struct MeanAbsoluteError {
 
 impl MeanAbsoluteError {
     /// The mean absolute error.
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{Loss, MeanAbsoluteError}};
+    /// let (x, y) = (Tensor::from(ndarray::array![1.0, 3.0]), Tensor::zeros(&[2])?.into());
+    /// assert_eq!(MeanAbsoluteError::new().forward(&x, &y)?.as_slice(), [(1.0 + 3.0) / 2.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -68,6 +82,14 @@ pub struct SmoothL1 {
 
 impl SmoothL1 {
     /// The mean smooth absolute error; `beta`, at least 0, is where the curve becomes straight (PyTorch's default: 1).
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{Loss, MeanAbsoluteError, SmoothL1}};
+    /// let (x, y) = (Tensor::from(ndarray::array![1.0, 3.0]), Tensor::zeros(&[2])?.into());
+    /// assert_eq!(SmoothL1::new(2.0).forward(&x, &y)?.as_slice(), [(0.25 + 2.0) / 2.0]);
+    /// assert_eq!(SmoothL1::new(0.0).forward(&x, &y)?, MeanAbsoluteError::new().forward(&x, &y)?);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(beta: f64) -> Self {
         SmoothL1 { beta, reduction: Reduction::Mean }
     }
@@ -92,6 +114,14 @@ pub struct Huber {
 
 impl Huber {
     /// The mean Huber loss; `delta`, above 0, is where the curve becomes straight (Keras' and PyTorch's default: 1).
+    ///
+    /// ```
+    /// use striate::{Tensor, train::{Huber, Loss, SmoothL1}};
+    /// let (x, y) = (Tensor::from(ndarray::array![1.0, 3.0]), Tensor::zeros(&[2])?.into());
+    /// assert_eq!(Huber::new(1.0).forward(&x, &y)?, SmoothL1::new(1.0).forward(&x, &y)?);
+    /// assert_eq!(Huber::new(0.5).forward(&x, &y)?.as_slice(), [(0.5 * 0.75 + 0.5 * 2.75) / 2.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(delta: f64) -> Self {
         Huber { delta, reduction: Reduction::Mean }
     }
@@ -164,7 +194,7 @@ fn sign<T: Element>(e: T) -> T {
 }
 
 macro_rules! loss_of_curve {
-    ($type:ty) => {
+    ($type:ty, $new:expr) => {
         impl $type {
             fn terms<'a, T: Element>(
                 &'a self,
@@ -175,14 +205,14 @@ macro_rules! loss_of_curve {
             }
         }
 
-        loss_of_terms!($type);
+        loss_of_terms!($type, $new);
     };
 }
 
-loss_of_curve!(MeanSquaredError);
-loss_of_curve!(MeanAbsoluteError);
-loss_of_curve!(SmoothL1);
-loss_of_curve!(Huber);
+loss_of_curve!(MeanSquaredError, MeanSquaredError::new());
+loss_of_curve!(MeanAbsoluteError, MeanAbsoluteError::new());
+loss_of_curve!(SmoothL1, SmoothL1::new(1.0));
+loss_of_curve!(Huber, Huber::new(1.0));
 
 fn terms_of_errors<'a, T: Element, C: Curve + Sync>(
     curve: &'a C,

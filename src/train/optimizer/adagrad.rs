@@ -40,11 +40,31 @@ pub struct Adagrad<T: Element = f32> {
 
 impl<T: Element> Adagrad<T> {
     /// Adagrad at a learning rate or [`Schedule`].
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Adagrad, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 2.0)?)?;
+    /// Adagrad::new(0.5).step(&mut [("w".into(), &mut weight)])?;
+    /// let expected = 1.0 - 0.5 * 2.0 / (0.1 + 4.0_f64).sqrt();
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], expected, epsilon = 1e-7);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(learning_rate: impl Into<Schedule>) -> Self {
         Adagrad { learning_rate: learning_rate.into(), initial: 0.1, epsilon: 1e-7, state: State::new() }
     }
 
     /// What the sum of squares starts from, at least 0.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Adagrad, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 4.0)?)?;
+    /// Adagrad::new(0.5).initial_accumulator_value(9.0).step(&mut [("w".into(), &mut weight)])?;
+    /// let expected = 1.0 - 0.5 * 4.0 / (9.0 + 16.0_f64).sqrt();
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], expected, epsilon = 1e-7);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn initial_accumulator_value(mut self, initial: f64) -> Self {
         self.initial = initial;
@@ -52,6 +72,16 @@ impl<T: Element> Adagrad<T> {
     }
 
     /// What is added under the square root, above 0.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Adagrad, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 3.0)?)?;
+    /// Adagrad::new(0.5).initial_accumulator_value(0.0).epsilon(16.0).step(&mut [("w".into(), &mut weight)])?;
+    /// let expected = 1.0 - 0.5 * 3.0 / (9.0 + 16.0_f64).sqrt();
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], expected, epsilon = 1e-12);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;

@@ -44,12 +44,36 @@ pub struct Adam<T: Element = f32> {
 
 impl<T: Element> Adam<T> {
     /// Adam at a learning rate (the paper suggests 0.001) or [`Schedule`].
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Adam, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// let mut optimizer = Adam::new(0.25);
+    /// weight.add_grad(Tensor::full(&[1], -0.01)?)?;
+    /// optimizer.step(&mut [("w".into(), &mut weight)])?;
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], 1.25, epsilon = 1e-6);
+    /// assert_eq!(optimizer.learning_rate()?, 0.25);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(learning_rate: impl Into<Schedule>) -> Self {
         let learning_rate = learning_rate.into();
         Adam { learning_rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, state: State::new() }
     }
 
     /// The weight of the past in the mean of the gradient, in `0 .. 1`.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Adam, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// let mut optimizer = Adam::new(0.25).beta_1(0.0);
+    /// weight.add_grad(Tensor::full(&[1], 1.0)?)?;
+    /// optimizer.step(&mut [("w".into(), &mut weight)])?;
+    /// weight.clear_grad();
+    /// weight.add_grad(Tensor::full(&[1], 0.0)?)?;
+    /// optimizer.step(&mut [("w".into(), &mut weight)])?;    // nothing is left of the first gradient
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], 0.75, epsilon = 1e-7);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn beta_1(mut self, beta_1: f64) -> Self {
         self.beta_1 = beta_1;
@@ -57,6 +81,18 @@ impl<T: Element> Adam<T> {
     }
 
     /// The weight of the past in the mean of the squared gradient, in `0 .. 1`.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Adam, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// let mut optimizer = Adam::new(0.25).beta_1(0.0).beta_2(0.0);    // only signs count
+    /// weight.add_grad(Tensor::full(&[1], 1.0)?)?;
+    /// optimizer.step(&mut [("w".into(), &mut weight)])?;
+    /// weight.add_grad(Tensor::full(&[1], 8.0)?)?;
+    /// optimizer.step(&mut [("w".into(), &mut weight)])?;
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], 0.5, epsilon = 1e-7);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn beta_2(mut self, beta_2: f64) -> Self {
         self.beta_2 = beta_2;
@@ -64,6 +100,16 @@ impl<T: Element> Adam<T> {
     }
 
     /// What is added to the square root, above 0.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Adam, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 1.0)?)?;
+    /// Adam::new(0.25).epsilon(1.0).step(&mut [("w".into(), &mut weight)])?;
+    /// let expected = 1.0 - 0.25 / (1.0 + 1.0);
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], expected, epsilon = 1e-12);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
@@ -134,11 +180,30 @@ pub struct AdamW<T: Element = f32> {
 
 impl<T: Element> AdamW<T> {
     /// AdamW at a learning rate or [`Schedule`].
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{AdamW, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 0.0)?)?;
+    /// AdamW::new(0.5).step(&mut [("w".into(), &mut weight)])?;
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], 1.0 - 0.5 * 0.01, epsilon = 1e-12);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(learning_rate: impl Into<Schedule>) -> Self {
         AdamW { adam: Adam::new(learning_rate), weight_decay: 0.01 }
     }
 
     /// How strongly weights are drawn to 0.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{AdamW, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 1.0)?)?;
+    /// AdamW::new(0.25).weight_decay(1.0).step(&mut [("w".into(), &mut weight)])?;
+    /// let expected = (1.0 - 0.25 * 1.0) - 0.25;
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], expected, epsilon = 1e-7);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn weight_decay(mut self, decay: f64) -> Self {
         self.weight_decay = decay;
@@ -146,6 +211,19 @@ impl<T: Element> AdamW<T> {
     }
 
     /// As [`Adam::beta_1`].
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{AdamW, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// let mut optimizer = AdamW::new(0.25).weight_decay(0.0).beta_1(0.0);
+    /// weight.add_grad(Tensor::full(&[1], 1.0)?)?;
+    /// optimizer.step(&mut [("w".into(), &mut weight)])?;
+    /// weight.clear_grad();
+    /// weight.add_grad(Tensor::full(&[1], 0.0)?)?;
+    /// optimizer.step(&mut [("w".into(), &mut weight)])?;    // nothing is left of the first gradient
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], 0.75, epsilon = 1e-7);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn beta_1(mut self, beta_1: f64) -> Self {
         self.adam.beta_1 = beta_1;
@@ -153,6 +231,18 @@ impl<T: Element> AdamW<T> {
     }
 
     /// As [`Adam::beta_2`].
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{AdamW, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// let mut optimizer = AdamW::new(0.25).weight_decay(0.0).beta_1(0.0).beta_2(0.0);    // only signs count
+    /// weight.add_grad(Tensor::full(&[1], 1.0)?)?;
+    /// optimizer.step(&mut [("w".into(), &mut weight)])?;
+    /// weight.add_grad(Tensor::full(&[1], 8.0)?)?;
+    /// optimizer.step(&mut [("w".into(), &mut weight)])?;
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], 0.5, epsilon = 1e-7);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn beta_2(mut self, beta_2: f64) -> Self {
         self.adam.beta_2 = beta_2;
@@ -160,6 +250,16 @@ impl<T: Element> AdamW<T> {
     }
 
     /// As [`Adam::epsilon`].
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{AdamW, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 1.0)?)?;
+    /// AdamW::new(0.25).weight_decay(0.0).epsilon(1.0).step(&mut [("w".into(), &mut weight)])?;
+    /// let expected = 1.0 - 0.25 / (1.0 + 1.0);
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], expected, epsilon = 1e-12);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.adam.epsilon = epsilon;

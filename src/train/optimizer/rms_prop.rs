@@ -48,6 +48,16 @@ pub struct RmsProp<T: Element = f32> {
 
 impl<T: Element> RmsProp<T> {
     /// RMSprop at a learning rate (the lecture suggests 0.001) or [`Schedule`].
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Optimizer, RmsProp}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 2.0)?)?;
+    /// RmsProp::new(0.5).step(&mut [("w".into(), &mut weight)])?;
+    /// let expected = 1.0 - 0.5 * 2.0 / (0.1 * 4.0_f64).sqrt();
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], expected, epsilon = 1e-6);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(learning_rate: impl Into<Schedule>) -> Self {
         RmsProp {
             learning_rate: learning_rate.into(),
@@ -60,6 +70,16 @@ impl<T: Element> RmsProp<T> {
     }
 
     /// The weight of the past in the running means, in `0 .. 1`.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Optimizer, RmsProp}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 8.0)?)?;
+    /// RmsProp::new(0.25).rho(0.0).step(&mut [("w".into(), &mut weight)])?;
+    /// // Without a past, only the sign of the gradient counts.
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], 0.75, epsilon = 1e-7);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn rho(mut self, rho: f64) -> Self {
         self.rho = rho;
@@ -67,6 +87,19 @@ impl<T: Element> RmsProp<T> {
     }
 
     /// The share of the last change that goes on, in `0 .. 1`.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Optimizer, RmsProp}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 8.0)?)?;
+    /// let mut optimizer = RmsProp::new(0.25).rho(0.0).momentum(0.5);
+    /// for _ in 0..2 {
+    ///     optimizer.step(&mut [("w".into(), &mut weight)])?;
+    /// }
+    /// let expected = 1.0 - 0.25 - (0.5 * 0.25 + 0.25);
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], expected, epsilon = 1e-7);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = momentum;
@@ -74,6 +107,17 @@ impl<T: Element> RmsProp<T> {
     }
 
     /// Whether to divide by the root of the variance instead of that of the mean square.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Optimizer, RmsProp}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 4.0)?)?;
+    /// RmsProp::new(0.25).rho(0.5).centered(true).step(&mut [("w".into(), &mut weight)])?;
+    /// // The mean square is 0.5 * 16, the mean 0.5 * 4: the variance is 8 - 4.
+    /// let expected = 1.0 - 0.25 * 4.0 / 2.0;
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], expected, epsilon = 1e-7);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn centered(mut self, centered: bool) -> Self {
         self.centered = centered;
@@ -81,6 +125,16 @@ impl<T: Element> RmsProp<T> {
     }
 
     /// What is added under the square root, above 0.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Optimizer, RmsProp}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 3.0)?)?;
+    /// RmsProp::new(0.5).rho(0.0).epsilon(16.0).step(&mut [("w".into(), &mut weight)])?;
+    /// let expected = 1.0 - 0.5 * 3.0 / (9.0 + 16.0_f64).sqrt();
+    /// approx::assert_abs_diff_eq!(weight.value().as_slice()[0], expected, epsilon = 1e-12);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;

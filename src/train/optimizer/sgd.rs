@@ -45,6 +45,18 @@ pub struct Sgd<T: Element = f32> {
 
 impl<T: Element> Sgd<T> {
     /// Plain gradient descent at a learning rate or [`Schedule`].
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Optimizer, Schedule, Sgd}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 1.0)?)?;
+    /// let mut optimizer = Sgd::new(Schedule::step(0.5, 1, 0.5));
+    /// for _ in 0..2 {
+    ///     optimizer.step(&mut [("w".into(), &mut weight)])?;
+    /// }
+    /// assert_eq!(weight.value().as_slice(), [1.0 - 0.5 - 0.25]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(learning_rate: impl Into<Schedule>) -> Self {
         Sgd {
             learning_rate: learning_rate.into(),
@@ -56,6 +68,18 @@ impl<T: Element> Sgd<T> {
     }
 
     /// The share of the last change that goes on, in `0 .. 1`.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Optimizer, Sgd}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 1.0)?)?;
+    /// let mut optimizer = Sgd::new(0.25).momentum(0.5);
+    /// for _ in 0..2 {
+    ///     optimizer.step(&mut [("w".into(), &mut weight)])?;
+    /// }
+    /// assert_eq!(weight.value().as_slice(), [1.0 - 0.25 - (0.5 * 0.25 + 0.25)]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = momentum;
@@ -63,6 +87,15 @@ impl<T: Element> Sgd<T> {
     }
 
     /// Whether to look ahead by the momentum (Nesterov 1983).
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Optimizer, Sgd}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 1.0)?)?;
+    /// Sgd::new(0.25).momentum(0.5).nesterov(true).step(&mut [("w".into(), &mut weight)])?;
+    /// assert_eq!(weight.value().as_slice(), [1.0 - (0.5 * 0.25 + 0.25)]);    // already in the first step
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn nesterov(mut self, nesterov: bool) -> Self {
         self.nesterov = nesterov;
@@ -70,6 +103,15 @@ impl<T: Element> Sgd<T> {
     }
 
     /// How strongly weights are drawn to 0.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Optimizer, Sgd}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 1.0)?)?;
+    /// Sgd::new(0.25).weight_decay(0.5).step(&mut [("w".into(), &mut weight)])?;
+    /// assert_eq!(weight.value().as_slice(), [1.0 - 0.25 * (1.0 + 0.5 * 1.0)]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn weight_decay(mut self, decay: f64) -> Self {
         self.weight_decay = decay;
