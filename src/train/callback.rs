@@ -69,8 +69,9 @@ where
 /// | `restore_best_weights` | `false` | whether the model ends with the weights of the best epoch, however the training ends |
 ///
 /// # Errors
-/// The training fails with [`ErrorKind::Argument`](crate::ErrorKind::Argument) after the first epoch if there is no result of
-/// that name (`"val_..."` needs validation data).
+/// The training fails with [`ErrorKind::Argument`](crate::ErrorKind::Argument) after the first epoch if there is no
+/// result of that name (`"val_..."` needs validation data), and at its end if the model no longer has the parameters of
+/// the best epoch, by name and shape.
 ///
 /// ```
 /// use striate::train::EarlyStopping;
@@ -86,7 +87,7 @@ pub struct EarlyStopping<T: Element = f32> {
     restore: bool,
     best: Option<f64>,
     wait: usize,
-    weights: Vec<(Name, Tensor<T>)>,
+    weights: Option<Vec<(Name, Tensor<T>)>>,
 }
 
 impl<T: Element> Default for EarlyStopping<T> {
@@ -121,7 +122,7 @@ impl<T: Element> EarlyStopping<T> {
             restore: false,
             best: None,
             wait: 0,
-            weights: Vec::new(),
+            weights: None,
         }
     }
 
@@ -242,8 +243,7 @@ impl<T: Element> Callback<T> for EarlyStopping<T> {
         if !(self.min_delta >= 0.0 && self.min_delta.is_finite()) {
             return Err(Error::argument("EarlyStopping", "a finite min_delta of 0 or more", self.min_delta));
         }
-        (self.best, self.wait) = (None, 0);
-        self.weights.clear();
+        (self.best, self.wait, self.weights) = (None, 0, None);
         Ok(())
     }
 
@@ -256,9 +256,8 @@ impl<T: Element> Callback<T> for EarlyStopping<T> {
             (self.best, self.wait) = (Some(value), 0);
             if self.restore {
                 // Shares the memory: it is copied when the next step writes to it.
-                let params = model.params();
-                self.weights =
-                    params.into_iter().map(|(name, param)| (name, param.value().clone())).collect();
+                let params = model.params().into_iter();
+                self.weights = Some(params.map(|(name, param)| (name, param.value().clone())).collect());
             }
             return Ok(ControlFlow::Continue(()));
         }
@@ -267,9 +266,20 @@ impl<T: Element> Callback<T> for EarlyStopping<T> {
     }
 
     fn on_train_end(&mut self, model: &mut dyn Layer<T>) -> Result<()> {
-        for ((_, param), (_, best)) in model.params_mut().into_iter().zip(self.weights.drain(..)) {
-            param.set_value(best)?;
+        let Some(best) = self.weights.take() else { return Ok(()) };
+        let params = model.params_mut();
+        // Another callback may have changed the model: check everything before anything is restored.
+        if params.len() != best.len() {
+            let expected = format!("the {} parameters of the best epoch", best.len());
+            return Err(Error::argument("EarlyStopping", expected, params.len()));
         }
-        Ok(())
+        for ((name, param), (best_name, best)) in params.iter().zip(&best) {
+            if name != best_name || param.value().shape() != best.shape() {
+                let expected = format!("{best_name} of shape {:?}, as in the best epoch", best.shape());
+                let got = format_args!("{name} of shape {:?}", param.value().shape());
+                return Err(Error::argument("EarlyStopping", expected, got));
+            }
+        }
+        params.into_iter().zip(best).try_for_each(|((_, param), (_, best))| param.set_value(best))
     }
 }

@@ -296,6 +296,35 @@ fn early_stopping_waits_and_restores_the_best() {
 }
 
 #[test]
+fn the_best_weights_only_return_to_the_parameters_they_come_from() {
+    let built = |mut model: Sequential<f64>| {
+        model.build(&[1, 1], &mut Rng::seed(1)).unwrap();
+        model
+    };
+    let (biased, plain) = (Dense::new, |units| Dense::new(units).use_bias(false));
+    let mut model = built(Sequential::new().with(plain(1)).with(biased(1)));
+    let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1));
+    let history = trainer.fit(&mut model, &column(&[1.0]), column(&[0.0])).unwrap();
+    for (other, expected) in [
+        (Sequential::new().with(biased(1)), "the 3 parameters of the best epoch"),
+        (
+            Sequential::new().with(biased(1)).with(plain(1)),
+            "1.kernel of shape [1, 1], as in the best epoch", // which the other has as its third, not second
+        ),
+        (Sequential::new().with(plain(2)).with(biased(1)), "0.kernel of shape [1, 1], as in the best epoch"),
+    ] {
+        let mut other = built(other);
+        let before = weights(&other);
+        let mut stopping = EarlyStopping::new().monitor("loss").restore_best_weights(true);
+        stopping.on_train_start(&mut model).unwrap();
+        assert!(stopping.on_epoch_end(&mut model, history.last().unwrap()).unwrap().is_continue());
+        let error = stopping.on_train_end(&mut other).unwrap_err();
+        assert_eq!((error.kind(), error.expected()), (ErrorKind::Argument, expected));
+        assert_eq!(weights(&other), before);
+    }
+}
+
+#[test]
 fn divergence_is_an_error_that_leaves_a_usable_model() {
     let (x, y) = (Tensor::from(array![[1.0_f32], [2.0]]), Tensor::from(array![[1.0_f32], [1.0]]));
     let mut model = Dense::new(1);
