@@ -65,36 +65,36 @@ impl<T: Element, const N: usize> State<T, N> {
         Ok(())
     }
 
-    /// Makes memory for parameters that are new. Everything that can go wrong in a step does so here, before anything
-    /// has changed.
+    /// Checks the parameters, then makes memory for those that are new. Everything that can go wrong in a step does so
+    /// here, before any weight has changed.
     fn prepare(
         &mut self,
         optimizer: &'static str,
         params: &[(Name, &mut Param<T>)],
         initial: [Option<T>; N],
     ) -> Result<()> {
+        let active = || params.iter().filter(|(_, param)| param.is_trainable() && param.grad().is_some());
         let mut names = HashSet::new();
-        for (name, param) in params.iter().filter(|(_, param)| param.is_trainable() && param.grad().is_some())
-        {
+        for (name, param) in active() {
             if !names.insert(name) {
-                return Err(Error::argument(
-                    optimizer,
-                    "parameters with different names",
-                    format_args!("{name} twice"),
-                ));
+                let got = format_args!("{name} twice");
+                return Err(Error::argument(optimizer, "parameters with different names", got));
             }
-            let len = param.value().len();
+            let slots = self.params.get(name).into_iter().flat_map(|memory| memory.slots.iter().zip(initial));
+            for (slot, _) in slots.filter(|(slot, initial)| initial.is_some() && !slot.is_empty()) {
+                if slot.len() != param.value().len() {
+                    let expected = format!("{name} with {} elements, as in the steps before", slot.len());
+                    return Err(Error::shape(optimizer, expected, param.value().shape()));
+                }
+            }
+        }
+        for (name, param) in active() {
             let memory = self.params.entry(name.clone());
             let memory =
                 memory.or_insert_with(|| Memory { updates: 0, slots: std::array::from_fn(|_| Vec::new()) });
             for (slot, initial) in memory.slots.iter_mut().zip(initial) {
-                match initial {
-                    Some(initial) if slot.is_empty() => *slot = filled(optimizer, &[len], initial)?,
-                    Some(_) if slot.len() != len => {
-                        let expected = format!("{name} with {} elements, as in the steps before", slot.len());
-                        return Err(Error::shape(optimizer, expected, param.value().shape()));
-                    }
-                    _ => {}
+                if let Some(initial) = initial.filter(|_| slot.is_empty()) {
+                    *slot = filled(optimizer, &[param.value().len()], initial)?;
                 }
             }
         }
@@ -159,6 +159,18 @@ mod tests {
         optimizer.step(&mut [("a".into(), &mut a)]).unwrap();
         let error = optimizer.step(&mut [("a".into(), &mut b)]).unwrap_err();
         assert_eq!((error.kind(), b.value().as_slice()), (ErrorKind::Shape, &[0.0, 0.0][..]));
+    }
+
+    #[test]
+    fn a_failed_step_remembers_nothing() {
+        let mut optimizer = Sgd::new(1.0).momentum(0.5);
+        let (mut a, mut b, mut long) = (param(1), param(1), param(2));
+        optimizer.step(&mut [("a".into(), &mut a)]).unwrap();
+        assert!(optimizer.step(&mut [("b".into(), &mut b), ("b".into(), &mut long)]).is_err());
+        assert!(optimizer.step(&mut [("b".into(), &mut b), ("a".into(), &mut long)]).is_err());
+        // So "b" may still have any size.
+        optimizer.step(&mut [("b".into(), &mut long)]).unwrap();
+        assert_eq!((b.value().as_slice(), long.value().as_slice()), (&[0.0][..], &[-1.0, -1.0][..]));
     }
 
     #[test]
