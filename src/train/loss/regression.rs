@@ -81,7 +81,8 @@ pub struct SmoothL1 {
 }
 
 impl SmoothL1 {
-    /// The mean smooth absolute error; `beta`, at least 0, is where the curve becomes straight (PyTorch's default: 1).
+    /// The mean smooth absolute error; `beta` is where the curve becomes straight (PyTorch's default: 1): at least 0, and
+    /// neither rounded to 0 nor to infinity in the precision of the predictions.
     ///
     /// ```
     /// use striate::{Tensor, train::{Loss, MeanAbsoluteError, SmoothL1}};
@@ -113,7 +114,8 @@ pub struct Huber {
 }
 
 impl Huber {
-    /// The mean Huber loss; `delta`, above 0, is where the curve becomes straight (Keras' and PyTorch's default: 1).
+    /// The mean Huber loss; `delta` is where the curve becomes straight (Keras' and PyTorch's default: 1): above 0 and
+    /// finite in the precision of the predictions.
     ///
     /// ```
     /// use striate::{Tensor, train::{Huber, Loss, SmoothL1}};
@@ -131,8 +133,8 @@ impl Huber {
 trait Curve {
     const NAME: &'static str;
 
-    /// Checks the options.
-    fn check(&self) -> Result<()> {
+    /// Checks the options, in the precision in which they are used.
+    fn check<T: Element>(&self) -> Result<()> {
         Ok(())
     }
 
@@ -159,11 +161,12 @@ impl Curve for MeanAbsoluteError {
 impl Curve for SmoothL1 {
     const NAME: &'static str = "SmoothL1";
 
-    fn check(&self) -> Result<()> {
-        if self.beta.is_finite() && self.beta >= 0.0 {
+    fn check<T: Element>(&self) -> Result<()> {
+        if self.beta == 0.0 || is_curve::<T>(self.beta) {
             return Ok(());
         }
-        Err(Error::argument(Self::NAME, "a finite beta of 0 or more", self.beta))
+        let expected = format_args!("a beta of 0, or a finite one above 0 in {}", T::NAME);
+        Err(Error::argument(Self::NAME, expected, self.beta))
     }
 
     fn at<T: Element>(&self, e: T) -> (T, T) {
@@ -175,17 +178,22 @@ impl Curve for SmoothL1 {
 impl Curve for Huber {
     const NAME: &'static str = "Huber";
 
-    fn check(&self) -> Result<()> {
-        if self.delta.is_finite() && self.delta > 0.0 {
+    fn check<T: Element>(&self) -> Result<()> {
+        if is_curve::<T>(self.delta) {
             return Ok(());
         }
-        Err(Error::argument(Self::NAME, "a finite delta above 0", self.delta))
+        Err(Error::argument(Self::NAME, format_args!("a finite delta above 0 in {}", T::NAME), self.delta))
     }
 
     fn at<T: Element>(&self, e: T) -> (T, T) {
         let (delta, half) = (T::of(self.delta), T::of(0.5));
         if e.abs() < delta { (half * e * e, e) } else { (delta * (e.abs() - half * delta), delta * sign(e)) }
     }
+}
+
+/// Whether a curve can become straight there: above 0 and finite, also once it is rounded to `T`.
+fn is_curve<T: Element>(at: f64) -> bool {
+    T::of(at) > T::zero() && T::of(at).is_finite()
 }
 
 /// -1, 0 or 1; not-a-number stays.
@@ -219,7 +227,7 @@ fn terms_of_errors<'a, T: Element, C: Curve + Sync>(
     predictions: &'a Tensor<T>,
     targets: &'a Targets<T>,
 ) -> Result<Terms<'a, T, impl Term<T>>> {
-    curve.check()?;
+    curve.check::<T>()?;
     let target = targets.values_like(C::NAME, predictions.shape())?.as_slice();
     let term = move |i: usize, x: &[T], grad: Option<(&mut [T], T)>| {
         let (loss, slope) = curve.at(x[0] - target[i]);
@@ -269,6 +277,31 @@ mod tests {
     }
 
     #[test]
+    fn options_are_checked_in_the_precision_of_the_predictions() {
+        let double = normal(&[2, 3], 1);
+        let single =
+            Tensor::from_vec(&[2, 3], double.as_slice().iter().map(|&x| x as f32).collect()).unwrap();
+        let works = |at: f64| {
+            let smooth = SmoothL1::new(at);
+            let huber = Huber::new(at);
+            [
+                smooth.forward(&single, &(&single).into()).is_ok(),
+                huber.forward(&single, &(&single).into()).is_ok(),
+                smooth.forward(&double, &(&double).into()).is_ok(),
+                huber.forward(&double, &(&double).into()).is_ok(),
+            ]
+        };
+        assert_eq!(works(1.0), [true; 4]);
+        assert_eq!(works(0.0), [true, false, true, false]);
+        for beyond_single in [1e39, 1e-46] {
+            assert_eq!(works(beyond_single), [false, false, true, true]);
+        }
+        for at in [-1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(works(at), [false; 4]);
+        }
+    }
+
+    #[test]
     fn mistakes_are_errors() {
         let x = normal(&[2, 3], 1);
         for loss in all(Reduction::Mean) {
@@ -277,11 +310,9 @@ mod tests {
             let empty = Tensor::zeros(&[0, 3]).unwrap();
             assert_eq!(loss.forward(&empty, &(&empty).into()).unwrap_err().kind(), ErrorKind::Shape);
         }
-        let target = (&x).into();
-        assert!(SmoothL1::new(-1.0).forward(&x, &target).is_err());
-        assert!(
-            Huber::new(0.0).forward(&x, &target).is_err()
-                && Huber::new(f64::NAN).forward(&x, &target).is_err()
-        );
+        let error = SmoothL1::new(-1.0).forward(&x, &(&x).into()).unwrap_err();
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::Argument, "SmoothL1"));
+        let error = Huber::new(0.0).forward(&x, &(&x).into()).unwrap_err();
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::Argument, "Huber"));
     }
 }
