@@ -46,10 +46,7 @@ impl Clip {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn apply<T: Element>(self, params: &mut [(Name, &mut Param<T>)]) -> Result<()> {
-        let (Clip::Value(bound) | Clip::Norm(bound) | Clip::GlobalNorm(bound)) = self;
-        if !(bound.is_finite() && bound > 0.0) {
-            return Err(Error::argument("Clip", "a finite bound above 0", bound));
-        }
+        let bound = self.bound()?;
         let mut gradients: Vec<&mut [T]> = (params.iter_mut())
             .filter(|(_, param)| param.is_trainable())
             .filter_map(|(_, param)| param.value_and_grad().map(|(_, grad)| grad))
@@ -70,6 +67,15 @@ impl Clip {
             Clip::GlobalNorm(_) => shrink(&mut gradients, bound)?,
         }
         Ok(())
+    }
+
+    /// The bound, checked.
+    pub(super) fn bound(self) -> Result<f64> {
+        let (Clip::Value(bound) | Clip::Norm(bound) | Clip::GlobalNorm(bound)) = self;
+        if bound.is_finite() && bound > 0.0 {
+            return Ok(bound);
+        }
+        Err(Error::argument("Clip", "a finite bound above 0", bound))
     }
 }
 

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::data::{Data, batches};
 use super::metric::WeightedMean;
 use super::trainer::Validation;
-use super::{EpochLog, Evaluation, History, Status, Targets, Trainer};
+use super::{Clip, EpochLog, Evaluation, History, Status, Targets, Trainer};
 use crate::{Element, Error, ErrorKind, Layer, Name, Param, Result, Tape, Tensor};
 
 impl<T: Element> Trainer<'_, T> {
@@ -44,6 +44,8 @@ impl<T: Element> Trainer<'_, T> {
         targets: impl Into<Targets<T>>,
     ) -> Result<History> {
         let data = Data::new("fit", x.clone(), targets.into())?;
+        batches("fit", data.len(), self.batch_size).map(drop)?;
+        self.clip.map(Clip::bound).transpose()?;
         let (training, validation) = match &self.validation {
             Validation::None => (data, None),
             Validation::Split(0.0) => (data, None),

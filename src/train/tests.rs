@@ -498,6 +498,27 @@ fn no_epochs_is_no_training() {
 }
 
 #[test]
+fn options_are_checked_before_the_model_is_built() {
+    let trainer = || Trainer::<f64>::new(MeanSquaredError::new(), Sgd::new(0.1)).epochs(0);
+    let fit = |mut trainer: Trainer<'_, f64>| {
+        let mut model = Dense::new(1);
+        let result = trainer.fit(&mut model, &column(&[1.0, 2.0]), column(&[0.0, 0.0]));
+        (result.map_err(|error| error.kind()), !model.params().is_empty())
+    };
+    assert_eq!(fit(trainer()), (Ok(History::default()), true));
+    assert_eq!(fit(trainer().validation_split(0.0)), (Ok(History::default()), true));
+    for trainer in [
+        trainer().batch_size(0),
+        trainer().clip(Clip::Norm(-1.0)),
+        trainer().validation_split(1.0),
+        trainer().validation_split(f64::NAN),
+    ] {
+        assert_eq!(fit(trainer), (Err(ErrorKind::Argument), false));
+    }
+    assert_eq!(fit(trainer().validation_data(&column(&[1.0, 2.0]), [0])), (Err(ErrorKind::Shape), false));
+}
+
+#[test]
 fn gradients_from_before_do_not_count() {
     let mut model = line(1.0);
     let mut stale: Vec<(Name, &mut Param<f64>)> = model.params_mut();

@@ -12,19 +12,20 @@ type Augment<'a, T> = Box<dyn FnMut(&mut Tensor<T>, &mut Rng) + Send + 'a>;
 ///
 /// | option | default | |
 /// |---|---|---|
-/// | `epochs` | 1 | how often all samples are seen |
-/// | `batch_size` | 32 | the last batch of an epoch may be smaller |
+/// | `epochs` | 1 | how often all samples are seen; 0 trains nothing, and gives an empty history |
+/// | `batch_size` | 32 | at least 1; the last batch of an epoch may be smaller |
 /// | `shuffle` | `true` | whether every epoch has its own order |
 /// | `seed` | 0 | of the order, of augmentations, and of the weights of a model that has none yet |
-/// | `validation_split`, `validation_data` | none | what to evaluate after every epoch; the last of the two calls counts |
+/// | `validation_split`, `validation_data` | none | what to evaluate after each epoch; the last call of the two counts |
 /// | `metric` | none | any number |
 /// | `clip` | none | a bound on the gradients |
 /// | `augment` | none | a change to the samples of every training batch |
 /// | `progress`, `callback`, `early_stopping` | none | any number |
 ///
-/// Options are checked by [`fit`](Self::fit). The same seed gives the same run, bit by bit, on any number of threads.
-/// A trainer remembers its optimizer's state and its place in the random sequence, so that a second `fit` goes on
-/// where the first ended; it belongs to one model.
+/// Options are checked by [`fit`](Self::fit), before it builds or changes the model; those of losses, optimizers,
+/// metrics and callbacks by its first step, before that changes a weight. The same seed gives the same run, bit by bit,
+/// on any number of threads. A trainer remembers its optimizer's state and its place in the random sequence, so that a
+/// second `fit` goes on where the first ended; it belongs to one model.
 ///
 /// ```
 /// use striate::{Dense, Rng, Tensor};
@@ -100,7 +101,7 @@ impl<'a, T: Element> Trainer<'a, T> {
         }
     }
 
-    /// How often all samples are seen.
+    /// How often all samples are seen. After 0 epochs the model is built, but not trained, and the history is empty.
     ///
     /// ```
     /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
@@ -118,7 +119,7 @@ impl<'a, T: Element> Trainer<'a, T> {
         self
     }
 
-    /// How many samples are seen before each step of the optimizer, and together in evaluations.
+    /// How many samples are seen before each step of the optimizer, and together in evaluations; at least 1.
     ///
     /// ```
     /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
@@ -177,7 +178,8 @@ impl<'a, T: Element> Trainer<'a, T> {
         self
     }
 
-    /// Keeps the last share of the samples, as they were given, for validation.
+    /// Keeps the last share of the samples, as they were given, for validation. It must leave samples on both sides;
+    /// 0 is no validation.
     ///
     /// ```
     /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
