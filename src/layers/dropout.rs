@@ -15,6 +15,11 @@ const KIND: &str = "Dropout";
 /// draws from a generator of its own, which [`build`](Layer::build) forks from the model's: the same seed drops the same
 /// elements.
 ///
+/// # Errors
+/// Building and running it fails with [`ErrorKind::Argument`](crate::ErrorKind::Argument) unless `0 <= rate < 1`. A
+/// rate of 1 would drop everything, and nothing is left whose scale could keep the expectation (PyTorch returns zeros
+/// there).
+///
 /// ```
 /// use striate::{Dropout, Layer, Rng, Tape, Tensor};
 /// let mut dropout = Dropout::new(0.5);
