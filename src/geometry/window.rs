@@ -194,10 +194,10 @@ impl Window2d {
     /// `[kh, kw, channels / groups, filters]`.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a shape has another rank, the kernel another size than the window, a size is zero,
-    /// the channels do not match, or the window is larger than the padded input; [`ErrorKind::Argument`](crate::ErrorKind::Argument) if a
-    /// stride, dilation or number of groups is zero, or the groups do not divide the channels and filters;
-    /// [`ErrorKind::Size`](crate::ErrorKind::Size) if a size overflows.
+    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a shape has another rank, the kernel another size than the
+    /// window, a size is zero, the channels do not match, or the window is larger than the padded input;
+    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if a stride, dilation or number of groups is zero, or the
+    /// groups do not divide the channels and filters; [`ErrorKind::Size`](crate::ErrorKind::Size) if a size overflows.
     ///
     /// ```
     /// use striate::{Padding, Window2d};
@@ -235,8 +235,8 @@ impl Window2d {
     /// The geometry of pooling an input `[batch, height, width, channels]`.
     ///
     /// # Errors
-    /// As [`conv`](Self::conv); also [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a window would see nothing but padding, and
-    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if groups are set.
+    /// As [`conv`](Self::conv); also [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a window would see nothing but
+    /// padding, and [`ErrorKind::Argument`](crate::ErrorKind::Argument) if groups are set.
     ///
     /// ```
     /// use striate::Window2d;

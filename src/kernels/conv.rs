@@ -3,7 +3,7 @@
 //! | function | patches of | through | times |
 //! |---|---|---|---|
 //! | [`forward`] | input | the window | kernel |
-//! | [`backward_input`] | output gradient | the window turned round, one phase of the stride at a time | kernel, transposed |
+//! | [`backward_input`] | output gradient | the window turned round, by phases of the stride | kernel, transposed |
 //! | [`backward_kernel`] | input, transposed | the window | output gradient |
 
 use std::ops::Range;

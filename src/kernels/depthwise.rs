@@ -73,8 +73,8 @@ struct Columns {
     taps_a_row: usize,
 }
 
-/// Where a tap reads (wrapping, for rows far outside the source), counted from the start of the source's line that the window's first row reads, and where its
-/// weights lie.
+/// Where a tap reads (wrapping, for rows far outside the source), counted from the start of the source's line that the
+/// window's first row reads, and where its weights lie.
 struct Tap {
     source: usize,
     weights: usize,

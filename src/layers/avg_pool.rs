@@ -23,7 +23,8 @@ const KIND: &str = "AvgPool2D";
 /// | output | `[batch, new height, new width, channels]` |
 ///
 /// # Errors
-/// The options are checked when the layer meets an input: those of [`MaxPool2D`](crate::MaxPool2D), and a divisor of zero, are errors.
+/// The options are checked when the layer meets an input: those of [`MaxPool2D`](crate::MaxPool2D), and a divisor of
+/// zero, are errors.
 ///
 /// ```
 /// use ndarray::array;

@@ -14,8 +14,9 @@ const KIND: &str = "ChannelMaxPool";
 /// y[n, p, q, k] = max over i in 0..pool_size of x[n, p, q, k * strides + i]
 /// ```
 ///
-/// as [`ops::channel_max_pool`]; TensorFlow's `max_pool` with a `ksize` of `(1, 1, 1, pool_size)`. After a convolution, the
-/// network can learn filters for the same pattern in several orientations, and becomes invariant to which of them responds.
+/// as [`ops::channel_max_pool`]; TensorFlow's `max_pool` with a `ksize` of `(1, 1, 1, pool_size)`. After a convolution,
+/// the network can learn filters for the same pattern in several orientations, and becomes invariant to which of them
+/// responds.
 ///
 /// | | shape |
 /// |---|---|

@@ -16,7 +16,8 @@ const KIND: &str = "Conv2D";
 /// Two-dimensional convolution: every filter slides over the feature maps and gives one map of its own.
 ///
 /// ```text
-/// y[n, y, x, f] = activation(bias[f] + sum over i, j, c of x[n, y*s + i*d - top, x*s + j*d - left, c] * kernel[i, j, c, f])
+/// y[n, y, x, f] = activation(
+///     bias[f] + sum over i, j, c of x[n, y*s + i*d - top, x*s + j*d - left, c] * kernel[i, j, c, f])
 /// ```
 ///
 /// with strides `s` and dilation `d`, as [`ops::conv2d`](crate::ops::conv2d). Keras' `Conv2D`, with its defaults and its
@@ -30,9 +31,10 @@ const KIND: &str = "Conv2D";
 /// | `bias` | `[filters]` |
 ///
 /// # Errors
-/// The options are checked when the layer meets an input, in [`build`](Layer::build), [`output_shape`](Layer::output_shape),
-/// [`cost`](Layer::cost) and [`forward`](Layer::forward): filters, sizes, strides, dilation or groups of zero, groups that
-/// do not divide channels and filters, and windows larger than the padded input are errors.
+/// The options are checked when the layer meets an input, in [`build`](Layer::build),
+/// [`output_shape`](Layer::output_shape), [`cost`](Layer::cost) and [`forward`](Layer::forward): filters, sizes,
+/// strides, dilation or groups of zero, groups that do not divide channels and filters, and windows larger than the
+/// padded input are errors.
 ///
 /// ```
 /// use striate::{Activation, Conv2D, Layer, Padding, Rng, Tensor};

@@ -3,8 +3,10 @@
 //! | layer | what it does | Keras | PyTorch |
 //! |---|---|---|---|
 //! | [`Conv2D`] | convolution, with groups and dilation | `Conv2D` | `Conv2d` |
-//! | [`MaxPool2D`], [`AvgPool2D`] | pooling over windows | `MaxPooling2D`, `AveragePooling2D` | `MaxPool2d`, `AvgPool2d` |
-//! | [`GlobalMaxPool2D`], [`GlobalAvgPool2D`] | pooling over whole maps | `GlobalMaxPooling2D`, `GlobalAveragePooling2D` | `AdaptiveMaxPool2d(1)`, `AdaptiveAvgPool2d(1)` |
+//! | [`MaxPool2D`] | the largest of every window | `MaxPooling2D` | `MaxPool2d` |
+//! | [`AvgPool2D`] | the mean of every window | `AveragePooling2D` | `AvgPool2d` |
+//! | [`GlobalMaxPool2D`] | the largest of every map | `GlobalMaxPooling2D` | `AdaptiveMaxPool2d(1)` |
+//! | [`GlobalAvgPool2D`] | the mean of every map | `GlobalAveragePooling2D` | `AdaptiveAvgPool2d(1)` |
 //! | [`ChannelMaxPool`] | pooling across channels | | |
 //! | [`Dense`] | the fully connected layer | `Dense` | `Linear` |
 //! | [`Activation`](crate::Activation) | a function of every number, or softmax | `Activation` | `ReLU`, `GELU`, ... |

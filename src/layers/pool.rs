@@ -75,8 +75,8 @@ const KIND: &str = "MaxPool2D";
 /// y[n, y, x, c] = max over i, j of x[n, y*s + i*d - top, x*s + j*d - left, c]
 /// ```
 ///
-/// as [`ops::max_pool2d`]: padding never wins, NaN does, and the gradient of a tie goes to the first position in row-major
-/// order. Keras' `MaxPooling2D`, with its defaults and its numbers; PyTorch's `MaxPool2d` with channels last.
+/// as [`ops::max_pool2d`]: padding never wins, NaN does, and the gradient of a tie goes to the first position in
+/// row-major order. Keras' `MaxPooling2D`, with its defaults and its numbers; PyTorch's `MaxPool2d` with channels last.
 ///
 /// | | shape |
 /// |---|---|

@@ -6,8 +6,8 @@ use crate::{Element, Layer, Result, Rng, Tensor};
 
 /// Layers one after the other, each working on the output of the one before; Keras' and PyTorch's `Sequential`.
 ///
-/// It is a [`Layer`] itself, so models nest. Layers are numbered from 0: the fourth layer's kernel is called `"3.kernel"`,
-/// and errors name the layer that they come from. Without layers it is the identity.
+/// It is a [`Layer`] itself, so models nest. Layers are numbered from 0: the fourth layer's kernel is called
+/// `"3.kernel"`, and errors name the layer that they come from. Without layers it is the identity.
 ///
 /// [`sequential!`](crate::sequential!) writes the same more briefly.
 ///

@@ -19,7 +19,7 @@ use crate::{Element, Error, Result};
 /// | `Relu6` | `min(max(x, 0), 6)` | `1` if `0 < y < 6`, else `0` | `y` |
 /// | `LeakyRelu` | `x` if `x > 0`, else `slope * x` | `1` if `x > 0`, else `slope` | `y`; `x` if `slope < 0` |
 /// | `Elu` | `x` if `x > 0`, else `alpha * (exp(x) - 1)` | `1` if `x > 0`, else `y + alpha` | `y`; `x` if `alpha < 0` |
-/// | `Selu` | `scale * elu(x)`, `scale = 1.0507009873554805`, `alpha = 1.6732632423543772` | `scale` if `x > 0`, else `y + scale * alpha` | `y` |
+/// | `Selu` | `scale * elu(x)` | `scale` if `x > 0`, else `y + scale * alpha` | `y` |
 /// | `Celu` | `x` if `x > 0`, else `alpha * (exp(x / alpha) - 1)` | `1` if `x > 0`, else `y / alpha + 1` | `y` |
 /// | `Gelu` | `x * P(x)`, `P(x) = (1 + erf(x / sqrt(2))) / 2` | `P(x) + x * exp(-x^2 / 2) / sqrt(2 pi)` | `x` |
 /// | `GeluTanh` | `x * s(2u)`, `u = sqrt(2 / pi) * (x + 0.044715 x^3)` | `s(2u) + 2x * u' * s(2u) * (1 - s(2u))` | `x` |
@@ -37,9 +37,10 @@ use crate::{Element, Error, Result};
 /// | `Softmax` | `exp(x_i) / sum over j of exp(x_j)` | `dx_i = y_i * (dy_i - sum over j of y_j * dy_j)` | `y` |
 /// | `LogSoftmax` | `x_i - ln(sum over j of exp(x_j))` | `dx_i = dy_i - exp(y_i) * sum over j of dy_j` | `y` |
 ///
-/// The last two work along the last axis, the others on every element alone. At kinks the derivative is the one that
-/// the table says, as in PyTorch. The formulas are computed in forms that neither overflow nor cancel where the result
-/// does not, infinities give the limits, and NaN gives NaN.
+/// `Selu` has `scale = 1.0507009873554805` and `alpha = 1.6732632423543772`. The last two work along the last axis, the
+/// others on every element alone. At kinks the derivative is the one that the table says, as in PyTorch. The formulas are
+/// computed in forms that neither overflow nor cancel where the result does not, infinities give the limits, and NaN
+/// gives NaN.
 ///
 /// ```
 /// use striate::{Activation, Layer, Tensor};

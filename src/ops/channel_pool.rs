@@ -9,8 +9,8 @@ use crate::geometry::maps;
 use crate::tensor::len_of;
 use crate::{Element, Error, Geometry2d, Result, Window2d};
 
-/// The pooling of `[batch, height * width, channels, 1]` that pools an input `[batch, height, width, channels]` across its
-/// channels.
+/// The pooling of `[batch, height * width, channels, 1]` that pools an input `[batch, height, width, channels]` across
+/// its channels.
 pub(crate) fn channel_geometry(
     op: &'static str,
     input: &[usize],
@@ -47,8 +47,8 @@ pub(crate) fn channel_output(op: &'static str, input: &[usize], geometry: &Geome
 ///
 /// # Errors
 /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the maps or channels are empty;
-/// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the window or the strides are zero, or the window is larger than
-/// the channels.
+/// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if the window or the strides are zero, or the window is larger
+/// than the channels.
 ///
 /// ```
 /// use ndarray::array;

@@ -56,7 +56,8 @@ pub fn conv2d<T: Element>(
 /// The gradient of a loss with respect to the input of [`conv2d`], from `grad`, that with respect to its output:
 ///
 /// ```text
-/// dx[n, p, q, c] = sum over i, j, f of grad[n, y, x, f] * kernel[i, j, c, f],   where y*s + i*d - top = p, x*s + j*d - left = q
+/// dx[n, p, q, c] = sum over i, j, f of grad[n, y, x, f] * kernel[i, j, c, f]
+///                  where y*s + i*d - top = p, x*s + j*d - left = q
 /// ```
 ///
 /// The same as Keras' and PyTorch's; the operation behind transposed convolution (Dumoulin and Visin, *A guide to

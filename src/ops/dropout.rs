@@ -44,8 +44,8 @@ pub fn dropout<T: Element>(x: ArrayViewD<'_, T>, rate: f64, rng: &mut Rng) -> Re
 /// the mask: `dx = grad / (1 - rate)` where the element was kept, else 0.
 ///
 /// # Errors
-/// [`ErrorKind::Argument`](crate::ErrorKind::Argument) unless `0 <= rate < 1`; [`ErrorKind::Shape`](crate::ErrorKind::Shape)
-/// unless the mask has a byte for every element.
+/// [`ErrorKind::Argument`](crate::ErrorKind::Argument) unless `0 <= rate < 1`;
+/// [`ErrorKind::Shape`](crate::ErrorKind::Shape) unless the mask has a byte for every element.
 ///
 /// ```
 /// let grad = ndarray::array![1.0, 2.0, 3.0].into_dyn();

@@ -66,7 +66,7 @@ where
 /// | `maximize` | `false` | whether more is better |
 /// | `patience` | 0 | how many epochs in a row without a better one end it |
 /// | `min_delta` | 0 | at least 0 |
-/// | `restore_best_weights` | `false` | whether the model ends with the weights of the best epoch, however the training ends |
+/// | `restore_best_weights` | `false` | whether the model ends with the best epoch's weights, however the training ends |
 ///
 /// # Errors
 /// The training fails with [`ErrorKind::Argument`](crate::ErrorKind::Argument) after the first epoch if there is no

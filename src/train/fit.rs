@@ -15,7 +15,8 @@ impl<T: Element> Trainer<'_, T> {
     /// Trains `model` on samples `x` (along the first axis) and their targets.
     ///
     /// In every epoch, every batch goes forward in training mode; the loss' gradient goes back; the gradients are clipped;
-    /// the optimizer steps. Then the validation data are evaluated, and callbacks run. A model without weights is built first.
+    /// the optimizer steps. Then the validation data are evaluated, and callbacks run. A model without weights is built
+    /// first.
     ///
     /// # Errors
     /// If there are no samples, the targets do not fit, an option makes no sense, or a layer, loss, metric or callback

@@ -3,7 +3,8 @@
 //! | | |
 //! |---|---|
 //! | [`Trainer`] | Keras' `compile`, `fit` and `evaluate`; [`predict`] |
-//! | [`Loss`] | [`SoftmaxCrossEntropy`], [`BinaryCrossEntropy`], [`MeanSquaredError`], [`MeanAbsoluteError`], [`SmoothL1`], [`Huber`] |
+//! | [`Loss`] of classes | [`SoftmaxCrossEntropy`], [`BinaryCrossEntropy`] |
+//! | [`Loss`] of numbers | [`MeanSquaredError`], [`MeanAbsoluteError`], [`SmoothL1`], [`Huber`] |
 //! | [`Optimizer`] | [`Sgd`], [`Adam`], [`AdamW`], [`RmsProp`], [`Adagrad`]; [`Schedule`], [`Clip`] |
 //! | [`Metric`] | [`Accuracy`], [`TopK`], [`BinaryAccuracy`] |
 //! | [`Callback`], [`Progress`] | [`EarlyStopping`]; [`History`] |

@@ -34,7 +34,8 @@ pub enum Scores {
     /// Any numbers; the loss applies the softmax. The most accurate.
     #[default]
     Logits,
-    /// Probabilities, the output of a softmax. As in Keras they are divided by their sum, then clipped to `1e-7 ..= 1 - 1e-7`.
+    /// Probabilities, the output of a softmax. As in Keras they are divided by their sum, then clipped to
+    /// `1e-7 ..= 1 - 1e-7`.
     Probabilities,
     /// Logarithms of probabilities, the output of a log-softmax; the loss is then PyTorch's `NLLLoss`.
     LogProbabilities,
@@ -50,15 +51,16 @@ pub enum Scores {
 /// ```
 ///
 /// where `y` is the target distribution: 1 at the label and 0 elsewhere, or a row of a tensor of the predictions' shape.
-/// The logarithm is computed as `x[c] - max - ln sum exp(x - max)`, which neither overflows nor loses small probabilities.
+/// The logarithm is computed as `x[c] - max - ln sum exp(x - max)`, which neither overflows nor loses small
+/// probabilities.
 ///
 /// | option | default | |
 /// |---|---|---|
 /// | `from_logits` | `true` | `false`: the predictions are probabilities ([`Scores`] has a third form) |
-/// | `label_smoothing` | 0 | in `0 ..= 1` (Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision") |
+/// | `label_smoothing` | 0 | in `0 ..= 1` (Szegedy et al. 2016, "Rethinking the Inception Architecture") |
 /// | `class_weights` | all 1 | one for each class |
 /// | `ignore_index` | none | rows with this label count for nothing |
-/// | `reduction` | mean | with labels the mean divides by the sum of the labels' weights, else by the number of rows, as in PyTorch |
+/// | `reduction` | mean | with labels divided by the sum of their weights, else by the number of rows (PyTorch) |
 ///
 /// If no row counts, the mean is 0.
 ///

@@ -9,8 +9,8 @@ use crate::{Element, Error, Result, Tensor};
 /// Below this many predictions, entering the thread pool costs more than it saves.
 const PARALLEL: usize = 1 << 14;
 
-/// A function `term(i, predictions, grad)` that returns term `i`, and given `(derivatives, scale)` sets the derivatives to
-/// `scale` times those of the term.
+/// A function `term(i, predictions, grad)` that returns term `i`, and given `(derivatives, scale)` sets the derivatives
+/// to `scale` times those of the term.
 pub(super) trait Term<T>: Fn(usize, &[T], Option<(&mut [T], T)>) -> T + Sync {}
 
 impl<T, F: Fn(usize, &[T], Option<(&mut [T], T)>) -> T + Sync> Term<T> for F {}
