@@ -6,7 +6,8 @@ use std::iter::Sum;
 use approx::{AbsDiffEq, RelativeEq, UlpsEq};
 use num_traits::{Float, NumAssign};
 
-use crate::kernels::simd::SimdElement;
+use crate::kernels::entry::Kernels;
+use crate::memory::Recycled;
 
 /// A floating-point number that tensors, layers and kernels compute with: `f32` or `f64`.
 ///
@@ -33,7 +34,8 @@ pub trait Element:
     + UlpsEq
     + Send
     + Sync
-    + SimdElement
+    + Kernels
+    + Recycled
     + 'static
 {
     /// The type's name, as it stands in messages: `"f32"` or `"f64"`.

@@ -28,8 +28,8 @@ pub use padding::Padding;
 pub(crate) use sampling::Sampling;
 pub use window::{Size2d, Window2d};
 
-use crate::tensor::len_of;
-use crate::{Error, Result};
+use crate::memory::len_of;
+use crate::{Accuracy, Error, Result};
 
 /// `[batch, height, width, channels]` of feature maps; the batch alone may be empty.
 pub(crate) fn maps(operation: &'static str, shape: &[usize]) -> Result<[usize; 4]> {
@@ -59,6 +59,7 @@ pub struct Geometry2d {
     pub(crate) in_channels: usize,
     pub(crate) out_channels: usize,
     pub(crate) groups: usize,
+    pub(crate) accuracy: Accuracy,
 }
 
 impl Geometry2d {
@@ -153,6 +154,18 @@ impl Geometry2d {
     /// ```
     pub fn groups(&self) -> usize {
         self.groups
+    }
+
+    /// How exactly the convolution is to be computed.
+    ///
+    /// ```
+    /// use striate::{Accuracy, Window2d};
+    /// let geometry = Window2d::new(3).conv(&[1, 9, 9, 3], &[3, 3, 3, 8])?;
+    /// assert_eq!(geometry.accuracy(), Accuracy::Fast);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn accuracy(&self) -> Accuracy {
+        self.accuracy
     }
 
     /// The multiplications of the forward convolution: `outputs * kh * kw * channels / groups`, those with the

@@ -1,6 +1,6 @@
 //! [`Initializer`]: the values that weights start from.
 
-use crate::{Element, Error, Result, Rng, Tensor, tensor};
+use crate::{Element, Error, Result, Rng, Tensor, memory};
 
 /// How far the values of a [`TruncatedNormal`](Initializer::TruncatedNormal) lie from the mean at most, in
 /// standard deviations.
@@ -171,8 +171,8 @@ fn truncated_normal(rng: &mut Rng) -> f64 {
 
 fn draw<T: Element>(shape: &[usize], mut next: impl FnMut() -> f64) -> Result<Tensor<T>> {
     let mut elements = Vec::new();
-    tensor::reserve(&mut elements, "initializer", shape)?;
-    elements.extend((0..tensor::len_of("initializer", shape)?).map(|_| T::of(next())));
+    memory::reserve(&mut elements, "initializer", shape)?;
+    elements.extend((0..memory::len_of("initializer", shape)?).map(|_| T::of(next())));
     Tensor::from_vec(shape, elements)
 }
 

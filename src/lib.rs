@@ -81,6 +81,7 @@
 #![deny(missing_docs, unsafe_code)]
 #![warn(rust_2018_idioms)]
 
+mod accuracy;
 mod cpu;
 mod element;
 mod error;
@@ -89,6 +90,7 @@ mod init;
 mod kernels;
 mod layer;
 pub mod layers;
+mod memory;
 pub mod ops;
 #[cfg(feature = "image")]
 mod picture;
@@ -99,11 +101,13 @@ mod tensor;
 mod tensor_serde;
 pub mod train;
 
+pub use accuracy::Accuracy;
 pub use cpu::{Cpu, cpu};
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
 pub use geometry::{Geometry2d, Padding, Size2d, Window2d, WindowAxis};
 pub use init::Initializer;
+pub use kernels::plan::{Algorithm, Plan};
 pub use kernels::simd::{Isa, force_isa, isa};
 pub use layer::{Layer, Name, Param, Saved, Tape};
 pub use layers::{

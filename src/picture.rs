@@ -2,7 +2,7 @@
 
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use crate::tensor::{len_of, reserve};
+use crate::memory::{len_of, reserve};
 use crate::{Error, Result, Tensor};
 
 const OP: &str = "picture";

@@ -6,7 +6,7 @@ mod table;
 pub use cost::{Cost, Reach};
 
 use crate::layer::Layer;
-use crate::tensor::len_of;
+use crate::memory::len_of;
 use crate::{Element, Error, Result};
 
 /// One line of a [`Summary`]: a layer.

@@ -8,6 +8,7 @@ use ndarray::{
     ArcArray, Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMutD, Axis, Dimension, Ix1, Ix2, Ix3, Ix4, IxDyn,
 };
 
+use crate::memory::{filled, len_of, recycle, reserve};
 use crate::{Element, Error, ErrorKind, Result};
 
 /// An n-dimensional array of `f32` or `f64`, backed by [`ndarray`].
@@ -157,9 +158,9 @@ impl<T: Element> Tensor<T> {
     /// assert_eq!(striate::Tensor::full(&[1, 2], 3.0)?.into_vec(), [3.0, 3.0]);
     /// # Ok::<(), striate::Error>(())
     /// ```
-    pub fn into_vec(self) -> Vec<T> {
+    pub fn into_vec(mut self) -> Vec<T> {
         let len = self.len();
-        let (mut elements, offset) = self.0.into_owned().into_raw_vec_and_offset();
+        let (mut elements, offset) = std::mem::take(&mut self.0).into_owned().into_raw_vec_and_offset();
         elements.drain(..offset.unwrap_or(0));
         elements.truncate(len);
         elements
@@ -254,8 +255,8 @@ impl<T: Element> Tensor<T> {
     /// use ndarray::array;
     /// assert_eq!(striate::Tensor::from(array![1.0, 2.0]).into_array(), array![1.0, 2.0].into_dyn());
     /// ```
-    pub fn into_array(self) -> ArrayD<T> {
-        self.0.into_owned()
+    pub fn into_array(mut self) -> ArrayD<T> {
+        std::mem::take(&mut self.0).into_owned()
     }
 
     /// The same elements, in the same order, in another shape. Shares the memory.
@@ -388,32 +389,13 @@ impl<T: Element> Tensor<T> {
     }
 }
 
-/// The number of elements of `shape`, checked to be addressable.
-pub(crate) fn len_of(operation: &'static str, shape: &[usize]) -> Result<usize> {
-    // ndarray wants the product of the non-zero axes to fit, too.
-    let product = shape.iter().filter(|&&n| n > 0).try_fold(1_usize, |product, &n| product.checked_mul(n));
-    match product.filter(|&len| len <= isize::MAX as usize / size_of::<f64>()) {
-        Some(_) if shape.contains(&0) => Ok(0),
-        Some(len) => Ok(len),
-        None => Err(Error::size(operation, "a size that fits in memory", format_args!("{shape:?}"))),
+impl<T: Element> Drop for Tensor<T> {
+    /// The memory, if nobody shares it, is kept for the next result on this thread.
+    fn drop(&mut self) {
+        if let Ok(array) = std::mem::take(&mut self.0).try_into_owned_nocopy() {
+            recycle(array.into_raw_vec_and_offset().0);
+        }
     }
-}
-
-/// Reserves memory for the elements of `shape`, or says that there is not enough: the only place where a size
-/// that a caller chose becomes an allocation.
-pub(crate) fn reserve<T>(elements: &mut Vec<T>, operation: &'static str, shape: &[usize]) -> Result<()> {
-    let len = len_of(operation, shape)?;
-    elements
-        .try_reserve_exact(len)
-        .map_err(|_| Error::size(operation, "a size that fits in memory", format_args!("{shape:?}")))
-}
-
-/// As many copies of `value` as `shape` has elements, or the error that there is not enough memory.
-pub(crate) fn filled<T: Clone>(operation: &'static str, shape: &[usize], value: T) -> Result<Vec<T>> {
-    let mut elements = Vec::new();
-    reserve(&mut elements, operation, shape)?;
-    elements.resize(len_of(operation, shape)?, value);
-    Ok(elements)
 }
 
 impl<T: Element, D: Dimension> From<Array<T, D>> for Tensor<T> {

@@ -9,8 +9,8 @@ use ndarray::{Array, Array1, Array2, Array4, s};
 use proptest::prelude::*;
 use striate::ops::{self, Divisor};
 use striate::{
-    Activation, AvgPool2D, ChannelMaxPool, Conv2D, Dense, Element, Flatten, GlobalAvgPool2D, GlobalMaxPool2D,
-    Layer, MaxPool2D, Padding, Rng, Tape, Tensor, sequential,
+    Accuracy, Activation, AvgPool2D, ChannelMaxPool, Conv2D, Dense, Element, Flatten, GlobalAvgPool2D,
+    GlobalMaxPool2D, Layer, MaxPool2D, Padding, Rng, Tape, Tensor, sequential,
 };
 
 /// The outcome of one case of a property.
@@ -215,6 +215,23 @@ fn layers_of_real_networks_are_the_naive_loop() {
         {
             wanted.check(&format!("{what} {direction}"), &got).unwrap();
         }
+        check_fast(what, &problem, (&x, &w, &b), &naive(&problem, &x, &w, &b, &g)[0]);
+    }
+}
+
+/// Transforms may round more, as `Accuracy` says: here against the largest sum of all.
+fn check_fast(
+    what: &str,
+    problem: &Problem,
+    (x, w, b): (&Array4<f32>, &Array4<f32>, &Array1<f32>),
+    y: &Sums,
+) {
+    let geometry = problem.conv_with(Accuracy::Fast);
+    let got = ops::conv2d(x.view(), w.view(), Some(b.view()), &geometry).unwrap();
+    let largest = y.size.iter().copied().fold(0.0, f64::max);
+    for (got, wanted) in got.iter().zip(&y.value) {
+        let error = (f64::from(*got) - wanted).abs();
+        assert!(error <= 24.0 * 2_f64.powi(-24) * largest, "{what}, fast: {got}, not {wanted}");
     }
 }
 

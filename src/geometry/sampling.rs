@@ -7,73 +7,98 @@ use super::WindowAxis;
 impl WindowAxis {
     /// What each output position reads of the input: the forward direction.
     pub(crate) fn sampling(&self) -> Sampling {
-        let offset = |tap| (tap * self.dilation) as isize - self.pad_before as isize;
         Sampling {
             positions: self.output,
             step: self.stride,
-            taps: (0..self.kernel).map(|tap| Tap { index: tap, offset: offset(tap) }).collect(),
+            taps: self.kernel,
+            first: -(self.pad_before as isize),
+            dilation: self.dilation,
             source: self.input,
+            kernel: KernelTaps { first: 0, step: 1 },
         }
     }
 
     /// What the input positions `phase, phase + stride, ...` read of the *output* on the way back: every window
     /// that covers them. With the taps that fall between outputs left out, each phase has a step of one.
     pub(crate) fn backward_sampling(&self, phase: usize) -> Sampling {
-        let start = phase + self.pad_before;
         let stride = self.stride as isize;
-        let offset = |tap| start as isize - (tap * self.dilation) as isize;
-        // The last tap first: it belongs to the earliest output.
-        let taps = (0..self.kernel).rev().filter(|&tap| offset(tap) % stride == 0);
+        let offset = |tap: usize| (phase + self.pad_before) as isize - (tap * self.dilation) as isize;
+        // Every `period`-th tap falls on an output. The last tap comes first: it belongs to the earliest output.
+        let period = self.stride / gcd(self.stride, self.dilation);
+        let mut last_taps = (0..self.kernel).rev().take(period);
+        let last = last_taps.find(|&tap| offset(tap) % stride == 0);
         Sampling {
             positions: self.input.saturating_sub(phase).div_ceil(self.stride),
             step: 1,
-            taps: taps.map(|tap| Tap { index: tap, offset: offset(tap) / stride }).collect(),
+            taps: last.map_or(0, |last| last / period + 1),
+            first: last.map_or(0, |last| offset(last) / stride),
+            dilation: period.saturating_mul(self.dilation) / self.stride,
             source: self.output,
+            kernel: KernelTaps { first: last.unwrap_or(0), step: -(period as isize) },
         }
     }
 }
 
-/// Where along one axis each position of a result reads a source: at `position * step + offset`, for every tap,
-/// in the order of growing offsets. Forward convolution and both gradients are the same loop over one of these.
-#[derive(Clone, Debug)]
+/// Where along one axis each position of a result reads a source: for each of `taps` taps at
+/// `position * step + first + tap * dilation`. Forward convolution and both gradients are the same loop over one of
+/// these.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Sampling {
     pub(crate) positions: usize,
     pub(crate) step: usize,
-    pub(crate) taps: Vec<Tap>,
+    pub(crate) taps: usize,
+    first: isize,
+    dilation: usize,
     pub(crate) source: usize,
+    kernel: KernelTaps,
 }
 
-/// One tap of a [`Sampling`]: which row or column of the kernel, and how far from the position's start.
+/// The rows or columns of the kernel that the taps of a [`Sampling`] are.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tap {
-    pub(crate) index: usize,
-    offset: isize,
+struct KernelTaps {
+    first: usize,
+    step: isize,
 }
 
 impl Sampling {
-    /// The taps that read inside the source at `position`, as places in `taps`.
+    /// Which row or column of the kernel a tap is.
+    pub(crate) fn kernel_index(&self, tap: usize) -> usize {
+        self.kernel.first.wrapping_add_signed(tap as isize * self.kernel.step)
+    }
+
+    /// The taps that read inside the source at `position`.
     pub(crate) fn inside(&self, position: usize) -> Range<usize> {
-        let base = (position * self.step) as isize;
-        let first_at = |bound: isize| self.taps.partition_point(|tap| base + tap.offset < bound);
+        let base = (position * self.step) as isize + self.first;
+        let first_at = |bound: isize| match bound - base {
+            distance if distance <= 0 => 0,
+            distance => (distance as usize).div_ceil(self.dilation).min(self.taps),
+        };
         first_at(0)..first_at(self.source as isize)
     }
 
-    /// What the tap at `place`, one of [`inside`](Self::inside), reads at `position`.
-    pub(crate) fn read(&self, position: usize, place: usize) -> usize {
-        ((position * self.step) as isize + self.taps[place].offset) as usize
+    /// What a tap, one of [`inside`](Self::inside), reads at `position`.
+    pub(crate) fn read(&self, position: usize, tap: usize) -> usize {
+        ((position * self.step + tap * self.dilation) as isize + self.first) as usize
     }
 
-    /// How far beyond the first tap the tap at `place` reads.
-    pub(crate) fn beyond_first(&self, place: usize) -> usize {
-        (self.taps[place].offset - self.taps[0].offset) as usize
+    /// How far beyond the first tap another reads.
+    pub(crate) fn beyond_first(&self, tap: usize) -> usize {
+        tap * self.dilation
+    }
+
+    /// Where the last tap reads at position 0.
+    fn last(&self) -> isize {
+        self.first + (self.taps.saturating_sub(1) * self.dilation) as isize
     }
 
     /// What the windows of `positions` cover together: so many places before the source, a part of the source, and so
     /// many places behind it. The window of `positions.start + i` begins `i * step` places after the first of them.
     pub(crate) fn cover(&self, positions: Range<usize>) -> (usize, Range<usize>, usize) {
-        let (Some(first), Some(last)) = (self.taps.first(), self.taps.last()) else { return (0, 0..0, 0) };
-        let start = (positions.start * self.step) as isize + first.offset;
-        let end = ((positions.end - 1) * self.step) as isize + last.offset + 1;
+        if self.taps == 0 {
+            return (0, 0..0, 0);
+        }
+        let start = (positions.start * self.step) as isize + self.first;
+        let end = ((positions.end - 1) * self.step) as isize + self.last() + 1;
         let source = self.source as isize;
         let inside = start.clamp(0, source) as usize..end.clamp(0, source) as usize;
         let outside = |places: isize| places.clamp(0, end - start) as usize;
@@ -88,10 +113,12 @@ impl Sampling {
 
     /// The positions whose taps all read inside the source; there may be none.
     pub(crate) fn interior(&self) -> Range<usize> {
-        let (Some(first), Some(last)) = (self.taps.first(), self.taps.last()) else { return 0..0 };
-        let before = (-first.offset).max(0) as usize;
+        if self.taps == 0 {
+            return 0..0;
+        }
+        let before = (-self.first).max(0) as usize;
         let start = before.div_ceil(self.step).min(self.positions);
-        let room = self.source as isize - last.offset;
+        let room = self.source as isize - self.last();
         let end = (room.max(0) as usize).div_ceil(self.step).min(self.positions);
         start..end.max(start)
     }
@@ -104,6 +131,11 @@ impl Sampling {
 
     /// Whether neighbouring taps read neighbouring positions.
     pub(crate) fn is_contiguous(&self) -> bool {
-        self.taps.windows(2).all(|pair| pair[1].offset == pair[0].offset + 1)
+        self.taps <= 1 || self.dilation == 1
     }
+}
+
+/// The greatest common divisor (Euclid).
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -2,7 +2,7 @@
 
 use super::axis::extent;
 use super::{Geometry2d, Padding, WindowAxis, maps};
-use crate::{Error, Result};
+use crate::{Accuracy, Error, Result};
 
 /// A size per spatial axis, `[height, width]`; made from one number for both, or from a pair.
 ///
@@ -58,6 +58,7 @@ pub struct Window2d {
     padding: Padding,
     ceil_mode: bool,
     groups: usize,
+    accuracy: Accuracy,
 }
 
 impl Window2d {
@@ -70,7 +71,8 @@ impl Window2d {
     pub fn new(kernel: impl Into<Size2d>) -> Self {
         let kernel = kernel.into().0;
         let padding = Padding::Valid;
-        Window2d { kernel, strides: [1, 1], dilation: [1, 1], padding, ceil_mode: false, groups: 1 }
+        let accuracy = Accuracy::default();
+        Window2d { kernel, strides: [1, 1], dilation: [1, 1], padding, ceil_mode: false, groups: 1, accuracy }
     }
 
     /// How far the window moves between two outputs. Default 1.
@@ -134,6 +136,20 @@ impl Window2d {
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
+        self
+    }
+
+    /// How exactly a convolution over this window is computed: see [`Accuracy`]. Pooling is always exact.
+    ///
+    /// ```
+    /// use striate::{Accuracy, Window2d};
+    /// let geometry = Window2d::new(3).accuracy(Accuracy::Strict).conv(&[1, 9, 9, 3], &[3, 3, 3, 8])?;
+    /// assert_eq!(geometry.accuracy(), Accuracy::Strict);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn accuracy(mut self, accuracy: Accuracy) -> Self {
+        self.accuracy = accuracy;
         self
     }
 
@@ -229,7 +245,8 @@ impl Window2d {
             return Err(Error::shape(OP, expected, kernel));
         }
         let [rows, cols] = self.axes(OP, [height, width])?;
-        Geometry2d { batch, rows, cols, in_channels, out_channels, groups: self.groups }.checked(OP)
+        let (groups, accuracy) = (self.groups, self.accuracy);
+        Geometry2d { batch, rows, cols, in_channels, out_channels, groups, accuracy }.checked(OP)
     }
 
     /// The geometry of pooling an input `[batch, height, width, channels]`.
@@ -250,8 +267,9 @@ impl Window2d {
             return Err(Error::argument(OP, "no groups (pooling treats every channel alone)", self.groups));
         }
         let [rows, cols] = self.axes(OP, [height, width])?;
-        let geometry =
-            Geometry2d { batch, rows, cols, in_channels: channels, out_channels: channels, groups: channels };
+        let (in_channels, out_channels, groups) = (channels, channels, channels);
+        let accuracy = self.accuracy;
+        let geometry = Geometry2d { batch, rows, cols, in_channels, out_channels, groups, accuracy };
         geometry.check_pool(OP)?;
         geometry.checked(OP)
     }

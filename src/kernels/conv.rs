@@ -7,12 +7,17 @@
 //! | [`backward_kernel`] | input, transposed | the window | output gradient |
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
 use super::depthwise::GroupWeights;
+use super::disjoint::Rows;
+use super::entry::Finish as Finishing;
 use super::matmul::{Block, Finish, Left, PackedMatrix};
 use super::patches::Patches;
+use super::plan::Algorithm;
+use super::winograd::{self, TileSize, WinogradKernel};
 use super::{depthwise, direct, sum};
 use crate::Element;
 use crate::geometry::{Geometry2d, Sampling};
@@ -25,9 +30,18 @@ const TILE_PIXELS: usize = 192;
 const GRADIENT_PIECES: usize = 16;
 const GRADIENT_ELEMENTS: usize = 1 << 22;
 
-/// A kernel prepared for [`forward`].
+/// What has been made of a kernel for [`forward`], for each algorithm when it is first used: maps of another size may
+/// take another.
+#[derive(Clone, Debug, Default)]
+pub struct PreparedKernel<T> {
+    plain: OnceLock<PackedKernel<T>>,
+    winograd_f2: OnceLock<WinogradKernel<T>>,
+    winograd_f4: OnceLock<WinogradKernel<T>>,
+}
+
+/// A kernel packed for plain sums.
 #[derive(Clone, Debug)]
-pub(crate) enum PackedKernel<T> {
+enum PackedKernel<T> {
     /// One packed matrix a group.
     Groups(Vec<PackedMatrix<T>>),
     /// Few channels a group.
@@ -36,7 +50,7 @@ pub(crate) enum PackedKernel<T> {
 
 impl<T: Element> PackedKernel<T> {
     /// Packs a kernel `[kh, kw, channels / groups, filters]`.
-    pub(crate) fn new(kernel: &[T], geometry: &Geometry2d) -> Self {
+    fn new(kernel: &[T], geometry: &Geometry2d) -> Self {
         let [kh, kw, group_in, filters] = geometry.kernel_shape();
         let group_out = filters / geometry.groups;
         if geometry.groups > 1 && GroupWeights::<T>::suit(group_in, group_out) {
@@ -53,8 +67,8 @@ impl<T: Element> PackedKernel<T> {
     /// Packs the kernel for the way back through `rows` and `cols`: outputs become inputs.
     fn transposed(kernel: &[T], geometry: &Geometry2d, rows: &Sampling, cols: &Sampling) -> Self {
         let [_, kw, group_in, filters] = geometry.kernel_shape();
-        let taps: Vec<usize> =
-            rows.taps.iter().flat_map(|i| cols.taps.iter().map(|j| i.index * kw + j.index)).collect();
+        let row = |i| (0..cols.taps).map(move |j| rows.kernel_index(i) * kw + cols.kernel_index(j));
+        let taps: Vec<usize> = (0..rows.taps).flat_map(row).collect();
         let group_out = filters / geometry.groups;
         if geometry.groups > 1 && GroupWeights::<T>::suit(group_in, group_out) {
             let mut values = Vec::with_capacity(taps.len() * group_in * filters);
@@ -82,22 +96,29 @@ fn is_depthwise(geometry: &Geometry2d) -> bool {
 }
 
 /// `out[n,y,x,f] = bias[f] + sum over i,j,c of input[n, y*s+i*d-p, x*s+j*d-p, c] * kernel[i,j,c,f]`, then `finish`
-/// over each tile while it is in the cache.
+/// over pieces of whole positions while they are in the cache. `kernel` is the kernel, and what has been made of it.
 pub(crate) fn forward<T: Element>(
     input: &[T],
-    kernel: &PackedKernel<T>,
+    (kernel, prepared): (&[T], &PreparedKernel<T>),
     bias: Option<&[T]>,
     geometry: &Geometry2d,
-    finish: impl Fn(&mut [T]) + Sync,
+    finish: Finishing<'_, T>,
     out: &mut [T],
 ) {
     if out.is_empty() {
         return;
     }
-    let channels = geometry.in_channels;
-    let patches =
-        Patches { source: input, channels, rows: geometry.rows.sampling(), cols: geometry.cols.sampling() };
-    correlate(&patches, kernel, bias, geometry.out_channels, finish, out);
+    let (tiles, transformed) = match Algorithm::choose::<T>(geometry) {
+        Algorithm::WinogradF2 => (TileSize::Two, &prepared.winograd_f2),
+        Algorithm::WinogradF4 => (TileSize::Four, &prepared.winograd_f4),
+        Algorithm::ImplicitGemm | Algorithm::GroupVectors => {
+            let patches = Patches::of_input(input, geometry);
+            let packed = prepared.plain.get_or_init(|| PackedKernel::new(kernel, geometry));
+            return correlate(&patches, packed, bias, geometry.out_channels, finish, out);
+        }
+    };
+    let transformed = transformed.get_or_init(|| WinogradKernel::new(kernel, geometry, tiles));
+    winograd::forward(input, transformed, bias, geometry, finish, out);
 }
 
 /// The gradient of the input: `dx[n,p,q,c] = sum over the windows (y,x) that see (p,q) at tap (i,j), and over f,
@@ -116,7 +137,7 @@ pub(crate) fn backward_input<T: Element>(grad: &[T], kernel: &[T], geometry: &Ge
     }
     let phases = |axis: crate::WindowAxis| {
         let phase = |phase| (phase, axis.backward_sampling(phase));
-        let met = |(_, reads): &(usize, Sampling)| !reads.taps.is_empty();
+        let met = |(_, reads): &(usize, Sampling)| reads.taps > 0;
         (0..axis.stride.min(axis.input)).map(phase).filter(met).collect::<Vec<_>>()
     };
     let (row_phases, col_phases) = (phases(rows), phases(cols));
@@ -124,17 +145,12 @@ pub(crate) fn backward_input<T: Element>(grad: &[T], kernel: &[T], geometry: &Ge
         row_phases.iter().flat_map(|row| col_phases.iter().map(move |col| (row, col)))
     {
         let packed = PackedKernel::transposed(kernel, geometry, row_reads, col_reads);
-        let patches = Patches {
-            source: grad,
-            channels: out_channels,
-            rows: row_reads.clone(),
-            cols: col_reads.clone(),
-        };
+        let patches = Patches { source: grad, channels: out_channels, rows: *row_reads, cols: *col_reads };
         if rows.stride == 1 && cols.stride == 1 {
-            return correlate(&patches, &packed, None, in_channels, |_| {}, out);
+            return correlate(&patches, &packed, None, in_channels, &|_| {}, out);
         }
         let mut values = vec![T::zero(); geometry.batch * patches.positions() * in_channels];
-        correlate(&patches, &packed, None, in_channels, |_| {}, &mut values);
+        correlate(&patches, &packed, None, in_channels, &|_| {}, &mut values);
         scatter(&values, &patches, (*row_phase, *col_phase), geometry, out);
     }
 }
@@ -167,7 +183,7 @@ fn correlate<T: Element>(
     kernel: &PackedKernel<T>,
     bias: Option<&[T]>,
     filters: usize,
-    finish: impl Fn(&mut [T]) + Sync,
+    finish: Finishing<'_, T>,
     out: &mut [T],
 ) {
     match kernel {
@@ -190,12 +206,7 @@ pub(crate) fn backward_kernel<T: Element>(input: &[T], grad: &[T], geometry: &Ge
     if grad.is_empty() {
         return out.fill(T::zero());
     }
-    let patches = Patches {
-        source: input,
-        channels: geometry.in_channels,
-        rows: geometry.rows.sampling(),
-        cols: geometry.cols.sampling(),
-    };
+    let patches = Patches::of_input(input, geometry);
     let pixels = geometry.batch * patches.positions();
     let tile = tile_pixels::<T>(kw * group_in);
     let affordable = (GRADIENT_ELEMENTS / out.len()).clamp(1, GRADIENT_PIECES);
@@ -244,7 +255,7 @@ fn add_tile<T: Element>(
             into.copy_from_slice(&grad[row * filters + group * group_out..][columns]);
         });
         let left = Left::Columns { values: scratch, stride: depth, first: 0 };
-        let mut out: Vec<&mut [T]> = sums.chunks_mut(filters).collect();
+        let mut out = Rows::new(sums, filters);
         let place = group * group_out;
         let columns = 0..group_out;
         Block { left, right: right.as_panels(), columns, out: &mut out, place, finish: Finish::Add }
@@ -257,7 +268,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Padding, Window2d};
+    use crate::{Accuracy, Padding, Window2d};
 
     /// Small whole numbers, whose sums are exact in any order.
     fn numbers(len: usize, salt: usize) -> Vec<f32> {
@@ -312,6 +323,7 @@ mod tests {
             |(n, (h, w), kernel, strides, dilation, padding, (groups, group_in, group_out))| {
                 let kernel_shape = [kernel.0, kernel.1, group_in, groups * group_out];
                 let window = Window2d::new(kernel).strides(strides).dilation(dilation).padding(padding);
+                let window = window.accuracy(Accuracy::Strict);
                 window.groups(groups).conv(&[n, h, w, groups * group_in], &kernel_shape).ok()
             },
         )
@@ -338,7 +350,7 @@ mod tests {
             });
 
             let mut out = vec![f32::NAN; y.len()];
-            forward(&x, &PackedKernel::new(&kernel, &geometry), Some(&bias), &geometry, |_| {}, &mut out);
+            forward(&x, (&kernel, &PreparedKernel::default()), Some(&bias), &geometry, &|_| {}, &mut out);
             prop_assert_eq!(out, y);
             let mut out = vec![f32::NAN; dx.len()];
             backward_input(&grad, &kernel, &geometry, &mut out);

@@ -3,11 +3,10 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
-use super::matmul::PARALLEL_WORK;
+use super::entry::Finish;
+use super::matmul::threads;
 use super::patches::Patches;
-use super::pieces::even_pieces;
+use super::pieces::{each_chunk, even_pieces};
 use super::simd::{Kernel, Simd, isa};
 use crate::Element;
 
@@ -33,15 +32,15 @@ pub(super) fn correlate<T: Element>(
     patches: &Patches<'_, T>,
     weights: &GroupWeights<T>,
     bias: Option<&[T]>,
-    finish: impl Fn(&mut [T]) + Sync,
+    finish: Finish<'_, T>,
     out: &mut [T],
 ) {
-    let work = out.len() * patches.rows.taps.len() * patches.cols.taps.len() * weights.block;
+    let work = out.len() * patches.rows.taps * patches.cols.taps * weights.block;
     let columns = Columns::all(patches, weights.block);
     let line = patches.cols.positions * patches.channels;
-    let threads = if work < PARALLEL_WORK { 1 } else { rayon::current_num_threads() };
+    let threads = threads(work);
     let lines = (out.len() / line).div_ceil(2 * threads).clamp(1, BAND_LINES);
-    let compute = |(band, out): (usize, &mut [T])| {
+    each_chunk(threads > 1, out, lines * line, |band, out| {
         let first = band * lines;
         match weights.block {
             2 => T::dispatch(isa(), Band::<T, 2> { patches, columns: &columns, weights, bias, first, out }),
@@ -49,12 +48,7 @@ pub(super) fn correlate<T: Element>(
             _ => T::dispatch(isa(), Band::<T, 1> { patches, columns: &columns, weights, bias, first, out }),
         }
         finish(out);
-    };
-    if threads == 1 {
-        out.chunks_mut(lines * line).enumerate().for_each(compute);
-    } else {
-        out.par_chunks_mut(lines * line).enumerate().for_each(compute);
-    }
+    });
 }
 
 /// The most rows of positions that a task computes. A tile of columns goes down through all of them before the next,
@@ -100,10 +94,10 @@ impl Columns {
                     .wrapping_mul(cols.source)
                     .wrapping_add(cols.read(columns.start, j))
                     .wrapping_mul(channels),
-                weights: (i * cols.taps.len() + j) * block * channels,
+                weights: (i * cols.taps + j) * block * channels,
             };
             let row = |i| inside.clone().map(move |j| tap(i, j));
-            Columns { taps: (0..rows.taps.len()).flat_map(row).collect(), taps_a_row: inside.len(), columns }
+            Columns { taps: (0..rows.taps).flat_map(row).collect(), taps_a_row: inside.len(), columns }
         };
         border.chain([interior.clone()]).filter(|range| !range.is_empty()).map(columns).collect()
     }
@@ -148,7 +142,7 @@ impl<T: Element, const BLOCK: usize> Kernel<T> for Band<'_, T, BLOCK> {
         let lines: Vec<Line> = (self.first..self.first + self.out.len() / (cols.positions * channels))
             .map(|line| self.line(line))
             .collect();
-        let dense = BLOCK == 1 && cols.step == 1 && cols.is_contiguous() && cols.taps.len() == 3;
+        let dense = BLOCK == 1 && cols.step == 1 && cols.is_contiguous() && cols.taps == 3;
         for columns in self.columns {
             if dense && columns.taps_a_row == 3 {
                 tiles!(self, simd, lines, columns, DENSE_COLUMNS, 1 3 2 4 3 5 4 6 5 7 6 8);

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
-use super::disjoint::columns;
+use super::disjoint::{Rows, each_columns};
+use super::entry::Finish as Finishing;
 use super::field::{Field, Scratch, in_place};
-use super::matmul::{Block, Finish, PARALLEL_WORK, PackedMatrix};
+use super::kept::with_kept;
+use super::matmul::{Block, Finish, PackedMatrix, threads};
 use super::patches::Patches;
+use super::pieces::each_chunk;
 use crate::Element;
+use crate::geometry::Geometry2d;
 
 /// Bytes of source and of output that a task works on at a time: about half of a second-level cache.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -24,50 +26,61 @@ pub(super) fn correlate<T: Element>(
     groups: &[PackedMatrix<T>],
     bias: Option<&[T]>,
     filters: usize,
-    finish: impl Fn(&mut [T]) + Sync,
+    finish: Finishing<'_, T>,
     out: &mut [T],
 ) {
     let (group_in, group_out) = (patches.channels / groups.len(), filters / groups.len());
-    let work = out.len() * patches.rows.taps.len() * patches.cols.taps.len() * group_in;
-    let threads = if work < PARALLEL_WORK { 1 } else { rayon::current_num_threads() };
+    let work = out.len() * patches.rows.taps * patches.cols.taps * group_in;
+    let threads = threads(work);
     let pixels = out.len() / filters;
     let block = block_pixels(patches, pixels, filters);
     let field = Field::new(patches, group_in, block);
 
     // The filters `piece` of the positions from `first` on.
-    let compute = |scratch: &mut Scratch<T>, first: usize, piece: Range<usize>, out: &mut [&mut [T]]| {
-        field.fill(scratch, first..first + out.len());
-        let first_group = piece.start / group_out;
-        let seen = &groups[first_group..piece.end.div_ceil(group_out)];
-        for (group, right) in (first_group..).zip(seen) {
-            let start = group * group_out;
-            let columns = piece.start.max(start) - start..piece.end.min(start + group_out) - start;
-            let place = start + columns.start - piece.start;
-            let finish = Finish::Store(bias.map(|bias| &bias[start..start + group_out]));
-            let left = field.left(scratch, group * group_in);
-            let right = right.as_panels();
-            Block { left, right, columns, out: &mut *out, place, finish }.compute();
-        }
+    let compute = |first: usize, piece: Range<usize>, mut out: Rows<'_, T>| {
+        with_kept(|scratch: &mut Scratch<T>| {
+            field.fill(scratch, first..first + out.len());
+            let first_group = piece.start / group_out;
+            let seen = &groups[first_group..piece.end.div_ceil(group_out)];
+            for (group, right) in (first_group..).zip(seen) {
+                let start = group * group_out;
+                let columns = piece.start.max(start) - start..piece.end.min(start + group_out) - start;
+                let place = start + columns.start - piece.start;
+                let finish = Finish::Store(bias.map(|bias| &bias[start..start + group_out]));
+                let left = field.left(scratch, group * group_in);
+                let right = right.as_panels();
+                Block { left, right, columns, out: &mut out, place, finish }.compute();
+            }
+        })
     };
-    let compute_block = |scratch: &mut Scratch<T>, (index, out): (usize, &mut [T])| {
-        let mut rows: Vec<&mut [T]> = out.chunks_exact_mut(filters).collect();
-        compute(scratch, index * block, 0..filters, &mut rows);
-        finish(out);
-    };
-    if threads == 1 {
-        let mut scratch = Scratch::new();
-        out.chunks_mut(block * filters).enumerate().for_each(|task| compute_block(&mut scratch, task));
-    } else if pixels > block {
-        out.par_chunks_mut(block * filters).enumerate().for_each_init(Scratch::new, compute_block);
+    if threads == 1 || pixels > block {
+        each_chunk(threads > 1, out, block * filters, |index, out| {
+            compute(index * block, 0..filters, Rows::new(out, filters));
+            finish(out);
+        });
     } else {
         // One block: the threads share the filters, and so each reads only its part of the kernel.
         let unit = if groups.len() == 1 { groups[0].panel_width() } else { group_out };
         let width = filters.div_ceil(unit).div_ceil(threads) * unit;
-        columns(out, filters, width).into_par_iter().for_each(|(piece, mut out)| {
-            compute(&mut Scratch::new(), 0, piece, &mut out);
-        });
+        each_columns(Rows::new(out, filters), 0, width, &|piece, out| compute(0, piece, out));
         finish(out);
     }
+}
+
+/// The scratch of a thread, in bytes.
+pub(super) fn workspace_bytes<T: Element>(patches: &Patches<'_, T>, geometry: &Geometry2d) -> usize {
+    let [batch, height, width, filters] = geometry.output_shape();
+    let block = block_pixels(patches, batch * height * width, filters);
+    Field::new(patches, geometry.in_channels / geometry.groups, block).scratch_bytes(block)
+}
+
+/// The time of a convolution, in multiplications at the processor's best speed: besides its products, each output costs
+/// as much as `START` of them. Measured on Zen 3.
+pub(super) fn cost(geometry: &Geometry2d) -> f64 {
+    const START: f64 = 24.0;
+    const PRODUCT: f64 = 1.03;
+    let outputs: usize = geometry.output_shape().iter().product();
+    PRODUCT * geometry.multiplications() as f64 + START * outputs as f64
 }
 
 /// How many positions make a block: few enough for the cache, and blocks that threads can share out evenly. Not a

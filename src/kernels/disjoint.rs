@@ -1,33 +1,98 @@
-//! Disjoint pieces of a matrix for different threads, where whole rows are too few to share out.
+//! Rows of a matrix, whole or some of their columns: what a task writes to. The one place outside of `simd` with
+//! `unsafe`, since pieces that lie side by side share the memory's rows and no slice can hold one.
+#![allow(unsafe_code)]
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Pieces of `width` columns (the last may have fewer) of a matrix whose rows of `row` numbers follow each other:
-/// which columns, and the piece's part of every row.
-pub(super) fn columns<T>(matrix: &mut [T], row: usize, width: usize) -> Vec<(Range<usize>, Vec<&mut [T]>)> {
-    let mut pieces: Vec<_> =
-        (0..row).step_by(width).map(|first| (first..row.min(first + width), Vec::new())).collect();
-    for row in matrix.chunks_exact_mut(row) {
-        for (part, (_, piece)) in row.chunks_mut(width).zip(&mut pieces) {
-            piece.push(part);
-        }
+/// Rows of `width` numbers, `stride` apart, that nobody else reads or writes.
+pub(crate) struct Rows<'a, T> {
+    start: *mut T,
+    count: usize,
+    width: usize,
+    stride: usize,
+    memory: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: it is as good as the `&mut [T]`s of its rows, which may go to another thread if a `T` may.
+unsafe impl<T: Send> Send for Rows<'_, T> {}
+
+impl<'a, T> Rows<'a, T> {
+    /// The rows of a matrix `width` wide; what is left over is not used.
+    pub(super) fn new(matrix: &'a mut [T], width: usize) -> Self {
+        let count = matrix.len().checked_div(width).unwrap_or(0);
+        Rows { start: matrix.as_mut_ptr(), count, width, stride: width, memory: PhantomData }
     }
-    pieces
+
+    /// How many rows there are.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// How wide they are.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Row `index`.
+    #[inline(always)]
+    pub(super) fn row(&mut self, index: usize) -> &mut [T] {
+        assert!(index < self.count);
+        // SAFETY: the row is one of ours, `index < count`, so all of it lies in the matrix that we borrow; `&mut self`
+        // sees to it that there is no other reference to it.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(index * self.stride), self.width) }
+    }
+
+    /// The rows left and right of column `at`.
+    pub(super) fn split_columns(self, at: usize) -> (Self, Self) {
+        assert!(at <= self.width);
+        let left = Rows { width: at, ..self };
+        // SAFETY: `at <= width`: within the first row, or at its end. Without rows it is not moved.
+        let start = if self.count == 0 { self.start } else { unsafe { self.start.add(at) } };
+        let right = Rows { start, width: self.width - at, ..self };
+        (left, right)
+    }
+}
+
+/// Calls `f` on pieces of `step` columns (the last may have fewer) in parallel: which columns, and their part of every row.
+pub(super) fn each_columns<T: Send>(
+    rows: Rows<'_, T>,
+    first: usize,
+    step: usize,
+    f: &(impl Fn(Range<usize>, Rows<'_, T>) + Sync),
+) {
+    let pieces = rows.width().div_ceil(step);
+    if pieces <= 1 {
+        return f(first..first + rows.width(), rows);
+    }
+    let middle = pieces / 2 * step;
+    let (left, right) = rows.split_columns(middle);
+    rayon::join(|| each_columns(left, first, step, f), || each_columns(right, first + middle, step, f));
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn pieces_cover_the_matrix() {
         let mut matrix: Vec<usize> = vec![0; 3 * 5];
-        let pieces = super::columns(&mut matrix, 5, 2);
-        assert_eq!(pieces.len(), 3);
-        for (columns, rows) in pieces {
-            for (index, row) in rows.into_iter().enumerate() {
-                assert_eq!(row.len(), columns.len());
-                row.iter_mut().zip(columns.clone()).for_each(|(x, column)| *x += 5 * index + column);
+        each_columns(Rows::new(&mut matrix, 5), 0, 2, &|columns, mut rows| {
+            assert_eq!((rows.len(), rows.width()), (3, columns.len()));
+            for index in 0..rows.len() {
+                rows.row(index)
+                    .iter_mut()
+                    .zip(columns.clone())
+                    .for_each(|(x, column)| *x += 5 * index + column);
             }
-        }
+        });
         assert_eq!(matrix, (0..15).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_columns_make_no_rows() {
+        assert_eq!(Rows::new(&mut [0.0; 0], 0).len(), 0);
+        assert_eq!(Rows::new(&mut [0.0; 7], 3).len(), 2);
     }
 }

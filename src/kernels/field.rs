@@ -15,7 +15,7 @@
 
 use std::ops::Range;
 
-use super::matmul::{Left, Row};
+use super::matmul::{Left, Row, Runs};
 use super::patches::Patches;
 use crate::Element;
 
@@ -25,9 +25,7 @@ pub(super) struct Field<'a, T> {
     layout: Layout,
     /// Numbers from one line of the field to the next.
     pitch: usize,
-    runs: Vec<usize>,
-    runs_a_line: usize,
-    length: usize,
+    runs: Runs,
 }
 
 /// Where the numbers of a field lie.
@@ -42,15 +40,10 @@ enum Layout {
 }
 
 /// A task's memory: its part of the source with the padding, and the rows that start in it.
+#[derive(Default)]
 pub(super) struct Scratch<T> {
     values: Vec<T>,
     rows: Vec<Row>,
-}
-
-impl<T> Scratch<T> {
-    pub(super) fn new() -> Self {
-        Scratch { values: Vec::new(), rows: Vec::new() }
-    }
 }
 
 impl<'a, T: Element> Field<'a, T> {
@@ -58,31 +51,44 @@ impl<'a, T: Element> Field<'a, T> {
     pub(super) fn new(patches: &'a Patches<'a, T>, depth: usize, block: usize) -> Self {
         let Patches { channels, ref rows, ref cols, .. } = *patches;
         let whole = depth == channels;
-        let taps = rows.taps.len() * cols.taps.len();
+        let taps = rows.taps * cols.taps;
         let layout = layout(patches, block);
         if layout == Layout::Patches {
-            let (runs, length) = if whole { (1, taps * depth) } else { (taps, depth) };
-            let runs = (0..runs).map(|run| run * channels).collect();
-            return Field { patches, layout, pitch: 0, runs, runs_a_line: 0, length };
+            let one = Runs::one(taps * depth);
+            let runs =
+                if whole { one } else { Runs { in_line: taps, pitch: channels, length: depth, ..one } };
+            return Field { patches, layout, pitch: 0, runs };
         }
-        let width = if layout == Layout::Source { cols.source } else { cols.reach(0..cols.positions) };
+        let width =
+            if layout == Layout::Source { cols.source } else { cols.reach(0..cols.positions.min(block)) };
         let pitch = width * channels;
-        let (runs_a_line, length) = if whole && cols.is_contiguous() {
-            (1, cols.taps.len() * depth)
-        } else {
-            (cols.taps.len(), depth)
+        let (in_line, length) =
+            if whole && cols.is_contiguous() { (1, cols.taps * depth) } else { (cols.taps, depth) };
+        let (line_pitch, run_pitch) = (rows.beyond_first(1) * pitch, cols.beyond_first(1) * channels);
+        let runs = Runs { lines: rows.taps, line_pitch, in_line, pitch: run_pitch, length };
+        Field { patches, layout, pitch, runs }
+    }
+
+    /// The most bytes that [`fill`](Self::fill) takes for `block` positions.
+    pub(super) fn scratch_bytes(&self, block: usize) -> usize {
+        let Patches { channels, ref rows, ref cols, .. } = *self.patches;
+        let values = match self.layout {
+            Layout::Source => 0,
+            Layout::Patches => block * rows.taps * cols.taps * channels,
+            // A block that begins within a line ends within another.
+            Layout::Padded => {
+                let lines = (block.div_ceil(cols.positions) + usize::from(block > 1)).min(rows.positions);
+                rows.reach(0..lines) * self.pitch
+            }
         };
-        let line =
-            |i| (0..runs_a_line).map(move |j| rows.beyond_first(i) * pitch + cols.beyond_first(j) * channels);
-        let runs = (0..rows.taps.len()).flat_map(line).collect();
-        Field { patches, layout, pitch, runs, runs_a_line, length }
+        values * size_of::<T>() + block * size_of::<Row>()
     }
 
     /// The left factor of the positions `pixels`, seen by the group of channels from `channel` on after
     /// [`fill`](Self::fill) with the same positions.
     pub(super) fn left<'s>(&'s self, scratch: &'s Scratch<T>, channel: usize) -> Left<'s, T> {
         let values = if self.layout == Layout::Source { self.patches.source } else { &scratch.values };
-        Left::Runs { values: &values[channel..], rows: &scratch.rows, runs: &self.runs, length: self.length }
+        Left::Runs { values: &values[channel..], rows: &scratch.rows, runs: self.runs }
     }
 
     /// Lays out what the windows of `pixels`, numbered row by row and image by image, see.
@@ -92,11 +98,10 @@ impl<'a, T: Element> Field<'a, T> {
         scratch.rows.clear();
         scratch.values.clear();
         if self.layout == Layout::Patches {
-            let patch = rows.taps.len() * cols.taps.len() * self.patches.channels;
+            let patch = rows.taps * cols.taps * self.patches.channels;
             scratch.values.resize(pixels.len() * patch, T::zero());
-            let (taps, channels) = (0..rows.taps.len(), 0..self.patches.channels);
-            let row = |index| Row { start: index * patch, live: 0..self.runs.len() };
-            scratch.rows.extend((0..pixels.len()).map(row));
+            let (taps, channels) = (0..rows.taps, 0..self.patches.channels);
+            Row::dense(&mut scratch.rows, pixels.len(), patch);
             return self.patches.gather(pixels, taps, channels, &mut scratch.values);
         }
         let mut pixel = pixels.start;
@@ -140,9 +145,8 @@ impl<'a, T: Element> Field<'a, T> {
         };
         for line in lines.clone() {
             let seen = rows.inside(line);
-            let live = seen.start * self.runs_a_line..seen.end * self.runs_a_line;
             let start = start + (line - lines.start) * rows.step * self.pitch;
-            let row = |column| Row { start: start + column * cols.step * channels, live: live.clone() };
+            let row = |column| Row { start: start + column * cols.step * channels, live: seen.clone() };
             scratch.rows.extend((0..columns.len()).map(row));
         }
     }
@@ -156,7 +160,7 @@ fn layout<T: Element>(patches: &Patches<'_, T>, block: usize) -> Layout {
     }
     let lines = block.div_ceil(cols.positions).min(rows.positions);
     let padded = rows.reach(0..lines).saturating_mul(cols.reach(0..cols.positions));
-    let gathered = block.max(cols.positions) * rows.taps.len() * cols.taps.len();
+    let gathered = block.max(cols.positions) * rows.taps * cols.taps;
     if padded <= gathered { Layout::Padded } else { Layout::Patches }
 }
 

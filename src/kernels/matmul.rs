@@ -12,9 +12,9 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
-use super::pieces::even_pieces;
+use super::disjoint::Rows;
+use super::kept::with_kept;
+use super::pieces::{each_chunk, even_pieces};
 use super::simd::{Isa, Kernel, MAX_LANES, Simd, Vectors, isa};
 use super::sum;
 use crate::Element;
@@ -35,10 +35,15 @@ const BLOCK_ROWS: usize = 16 * MR;
 /// Multiplications below which waking another thread costs more than it saves.
 pub(crate) const PARALLEL_WORK: usize = 1 << 17;
 
+/// How many threads to share so many multiplications among: those of the current pool, or one.
+pub(crate) fn threads(multiplications: usize) -> usize {
+    if multiplications < PARALLEL_WORK { 1 } else { rayon::current_num_threads() }
+}
+
 /// A `k x n` matrix as panels, for the instruction set it was packed for. The last panels are as narrow as is enough for
 /// the columns left over, and filled up with zeros.
 #[derive(Clone, Debug)]
-pub(crate) struct PackedMatrix<T> {
+pub struct PackedMatrix<T> {
     isa: Isa,
     k: usize,
     n: usize,
@@ -131,13 +136,39 @@ pub(crate) struct Panels<'a, T> {
 /// The left factor of a product, read in place.
 #[derive(Clone, Copy)]
 pub(crate) enum Left<'a, T> {
-    /// Each row is a chain of runs: `length` numbers from `row.start + run` on, for each run.
-    Runs { values: &'a [T], rows: &'a [Row], runs: &'a [usize], length: usize },
+    /// Each row is a chain of runs, which lie at the same distances from the start of every row.
+    Runs { values: &'a [T], rows: &'a [Row], runs: Runs },
     /// The transpose of what lies in memory, in lines of `stride` numbers: row `i` is number `first + i` of each.
     Columns { values: &'a [T], stride: usize, first: usize },
 }
 
-/// Where a row of [`Left::Runs`] starts, and which of its runs may be other than zero.
+/// Where the numbers of a row lie, from its start on: in `lines` lines, `line_pitch` apart, of `in_line` runs, `pitch`
+/// apart, of `length` numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Runs {
+    pub(crate) lines: usize,
+    pub(crate) line_pitch: usize,
+    pub(crate) in_line: usize,
+    pub(crate) pitch: usize,
+    pub(crate) length: usize,
+}
+
+impl Runs {
+    /// One run.
+    pub(crate) fn one(length: usize) -> Self {
+        Runs { lines: 1, line_pitch: 0, in_line: 1, pitch: 0, length }
+    }
+
+    /// From the start of a row to the end of its last run.
+    fn reach(&self) -> usize {
+        match (self.lines.checked_sub(1), self.in_line.checked_sub(1)) {
+            (Some(line), Some(run)) => line * self.line_pitch + run * self.pitch + self.length,
+            _ => 0,
+        }
+    }
+}
+
+/// Where a row of [`Left::Runs`] starts, and which of its lines may be other than zero.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) start: usize,
@@ -145,9 +176,10 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Rows of one run each, one after the other.
-    fn dense(count: usize, length: usize) -> Vec<Row> {
-        (0..count).map(|row| Row { start: row * length, live: 0..1 }).collect()
+    /// `count` rows of one line, `stride` apart, in place of what `rows` held.
+    pub(crate) fn dense(rows: &mut Vec<Row>, count: usize, stride: usize) {
+        rows.clear();
+        rows.extend((0..count).map(|row| Row { start: row * stride, live: 0..1 }));
     }
 }
 
@@ -166,7 +198,7 @@ pub(crate) struct Block<'a, 'b, T> {
     pub(crate) left: Left<'a, T>,
     pub(crate) right: Panels<'a, T>,
     pub(crate) columns: Range<usize>,
-    pub(crate) out: &'a mut [&'b mut [T]],
+    pub(crate) out: &'a mut Rows<'b, T>,
     pub(crate) place: usize,
     pub(crate) finish: Finish<'a, T>,
 }
@@ -268,9 +300,8 @@ impl<'a, T: Element> Block<'a, '_, T> {
     ) {
         let Panel { columns, start, values: panel } = panel;
         let place = self.place + columns.start - self.columns.start;
-        let out = &mut self.out[row..][..M];
-        for out in out.iter_mut() {
-            simd.prefetch(&mut out[place..]);
+        for i in 0..M {
+            simd.prefetch(&mut self.out.row(row + i)[place..]);
         }
         // The first tile of a large panel brings the next panel near.
         let size = self.right.k * V * S::LANES;
@@ -284,27 +315,32 @@ impl<'a, T: Element> Block<'a, '_, T> {
             }
         }
         match self.left {
-            Left::Runs { values, rows, runs, length } => {
+            Left::Runs { values, rows, runs } => {
                 let rows = &rows[row..][..M];
                 let first = rows.iter().map(|row| row.live.start).min().unwrap_or_default();
                 let end = rows.iter().map(|row| row.live.end).max().unwrap_or_default();
                 // Slices of one length, so that one check a run does for all of them.
-                let reach = runs.last().map_or(0, |last| last + length);
+                let reach = runs.reach();
                 let mut patches: [&[T]; M] = [&[]; M];
                 for i in 0..M {
                     patches[i] = &values[rows[i].start..][..reach];
                 }
-                for (run, &offset) in (first..).zip(&runs[first..end]) {
-                    let mut left = patches;
-                    for row in &mut left {
-                        *row = &row[offset..][..length];
+                let Runs { in_line, length, .. } = runs;
+                let width = length * V * S::LANES;
+                for line in first..end {
+                    for run in 0..in_line {
+                        let offset = line * runs.line_pitch + run * runs.pitch;
+                        let mut left = patches;
+                        for row in &mut left {
+                            *row = &row[offset..][..length];
+                        }
+                        let part = (line * in_line + run) * width..(line * in_line + run + 1) * width;
+                        if let Some(ahead) = ahead.filter(|_| length <= SHORT_RUN) {
+                            simd.prefetch_read(&ahead[part.clone()]);
+                        }
+                        let panel = panel[part].chunks_exact(V * S::LANES).enumerate();
+                        accumulate(simd, panel, &mut sums, |step, i| left[i][step]);
                     }
-                    let part = run * length * V * S::LANES..(run + 1) * length * V * S::LANES;
-                    if let Some(ahead) = ahead.filter(|_| length <= SHORT_RUN) {
-                        simd.prefetch_read(&ahead[part.clone()]);
-                    }
-                    let panel = panel[part].chunks_exact(V * S::LANES).enumerate();
-                    accumulate(simd, panel, &mut sums, |step, i| left[i][step]);
                 }
             }
             Left::Columns { values, stride, first } => {
@@ -314,7 +350,7 @@ impl<'a, T: Element> Block<'a, '_, T> {
         }
         if columns.len() == V * S::LANES && matches!(self.finish, Finish::Store(_)) {
             for i in 0..M {
-                let out = &mut out[i][place..][..V * S::LANES];
+                let out = &mut self.out.row(row + i)[place..][..V * S::LANES];
                 for v in 0..V {
                     simd.store(sums[i][v], &mut out[v * S::LANES..]);
                 }
@@ -326,8 +362,8 @@ impl<'a, T: Element> Block<'a, '_, T> {
                     simd.store(sums[i][v], &mut tile[i][v]);
                 }
             }
-            for (out, sums) in out.iter_mut().zip(&tile) {
-                let out = &mut out[place..][..columns.len()];
+            for (i, sums) in tile.iter().enumerate() {
+                let out = &mut self.out.row(row + i)[place..][..columns.len()];
                 for (out, sums) in out.chunks_mut(S::LANES).zip(sums) {
                     self.finish.store(&sums[..out.len()], out);
                 }
@@ -372,9 +408,11 @@ fn accumulate<'a, T: Element, S: Simd<T>, L: Copy, const M: usize, const V: usiz
 
 /// `out = a * b + bias`, for `a` of `m x k` and `out` of `m x n`, both without gaps between rows.
 pub(crate) fn product<T: Element>(a: &[T], b: &PackedMatrix<T>, bias: Option<&[T]>, out: &mut [T]) {
-    let rows = Row::dense(BLOCK_ROWS, b.k);
-    let left = |first| Left::Runs { values: &a[first * b.k..], rows: &rows, runs: &[0], length: b.k };
-    each_block(b, out, Finish::Store(bias), left);
+    with_kept(|rows| {
+        Row::dense(rows, BLOCK_ROWS, b.k);
+        let left = |first| Left::Runs { values: &a[first * b.k..], rows, runs: Runs::one(b.k) };
+        each_block(b, out, Finish::Store(bias), left);
+    });
 }
 
 /// `out = transpose(a) * b`, for `a` of `p x m`, `b` of `p x n` and `out` of `m x n`, all without gaps.
@@ -398,23 +436,10 @@ fn each_block<'a, T: Element>(
     if n == 0 {
         return;
     }
-    let block = |(index, out): (usize, &mut [T])| {
-        let mut out: Vec<&mut [T]> = out.chunks_exact_mut(n).collect();
-        Block {
-            left: left(index * BLOCK_ROWS),
-            right: b.as_panels(),
-            columns: 0..n,
-            out: &mut out,
-            place: 0,
-            finish,
-        }
-        .compute();
-    };
-    if out.len() * b.k < PARALLEL_WORK {
-        out.chunks_mut(BLOCK_ROWS * n).enumerate().for_each(block);
-    } else {
-        out.par_chunks_mut(BLOCK_ROWS * n).enumerate().for_each(block);
-    }
+    each_chunk(threads(out.len() * b.k) > 1, out, BLOCK_ROWS * n, |index, out| {
+        let (left, right, out) = (left(index * BLOCK_ROWS), b.as_panels(), &mut Rows::new(out, n));
+        Block { left, right, columns: 0..n, out, place: 0, finish }.compute();
+    });
 }
 
 #[cfg(test)]
@@ -478,11 +503,12 @@ mod tests {
             let mut out = numbers(rows * n, 3);
             let product = naive(&a, &b, &vec![0.0; n], (rows, k, n));
             let want: Vec<f32> = out.iter().zip(product).map(|(x, y)| x + y).collect();
-            let starts = Row::dense(rows, k);
-            let left = Left::Runs { values: &a, rows: &starts, runs: &[0], length: k };
+            let mut starts = Vec::new();
+            Row::dense(&mut starts, rows, k);
+            let left = Left::Runs { values: &a, rows: &starts, runs: Runs::one(k) };
             let right = PackedMatrix::new(&b, k, n);
-            let mut lines: Vec<&mut [f32]> = out.chunks_exact_mut(n).collect();
-            Block { left, right: right.as_panels(), columns: 0..n, out: &mut lines, place: 0, finish: Finish::Add }.compute();
+            let lines = &mut Rows::new(&mut out, n);
+            Block { left, right: right.as_panels(), columns: 0..n, out: lines, place: 0, finish: Finish::Add }.compute();
             prop_assert_eq!(out, want);
         }
     }

@@ -4,13 +4,14 @@ pub(crate) mod conv;
 mod depthwise;
 mod direct;
 mod disjoint;
+pub(crate) mod entry;
 mod field;
+mod kept;
 pub(crate) mod matmul;
 mod patches;
 mod pieces;
+pub(crate) mod plan;
 pub(crate) mod pool;
 pub(crate) mod simd;
 pub(crate) mod sum;
-// Until convolution and its layer choose it.
-#[allow(dead_code, unused_imports)]
-pub(crate) mod winograd;
+mod winograd;

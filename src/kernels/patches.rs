@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::geometry::Sampling;
+use crate::geometry::{Geometry2d, Sampling};
 
 /// Feature maps `[batch, height, width, channels]` as seen through a window.
 pub(crate) struct Patches<'a, T> {
@@ -13,7 +13,13 @@ pub(crate) struct Patches<'a, T> {
     pub(crate) cols: Sampling,
 }
 
-impl<T: Copy + Default> Patches<'_, T> {
+impl<'a, T: Copy + Default> Patches<'a, T> {
+    /// What the windows see of the input: the forward direction.
+    pub(crate) fn of_input(source: &'a [T], geometry: &Geometry2d) -> Self {
+        let (rows, cols) = (geometry.rows.sampling(), geometry.cols.sampling());
+        Patches { source, channels: geometry.in_channels, rows, cols }
+    }
+
     /// Positions of the result in one image.
     pub(crate) fn positions(&self) -> usize {
         self.rows.positions * self.cols.positions
@@ -35,7 +41,7 @@ impl<T: Copy + Default> Patches<'_, T> {
         channels: Range<usize>,
         out: &mut [T],
     ) {
-        let line = self.cols.taps.len() * channels.len();
+        let line = self.cols.taps * channels.len();
         let patch = window_rows.len() * line;
         let image = self.rows.source * self.cols.source * self.channels;
         for (pixel, out) in pixels.zip(out.chunks_exact_mut(patch)) {

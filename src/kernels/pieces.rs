@@ -1,6 +1,8 @@
-//! Cuts of a range into pieces of almost the same size.
+//! Cuts of a range, and of a buffer, into pieces.
 
 use std::ops::Range;
+
+use rayon::prelude::*;
 
 /// As few pieces of at most `most` as cover `range`, none more than one longer than another: where each starts, and
 /// its length.
@@ -13,9 +15,49 @@ pub(super) fn even_pieces(range: Range<usize>, most: usize) -> impl Iterator<Ite
         .map(move |piece| (start(piece), size + usize::from(piece < longer)))
 }
 
+/// Calls `f(index, chunk)` for chunks of `size` (the last may be shorter), on all threads if `parallel`.
+pub(super) fn each_chunk<T: Send>(
+    parallel: bool,
+    buffer: &mut [T],
+    size: usize,
+    f: impl Fn(usize, &mut [T]) + Sync + Send,
+) {
+    if parallel {
+        buffer.par_chunks_mut(size).enumerate().for_each(|(index, chunk)| f(index, chunk));
+    } else {
+        buffer.chunks_mut(size).enumerate().for_each(|(index, chunk)| f(index, chunk));
+    }
+}
+
+/// Calls `f(piece, its part of the buffer)` for every one of `pieces`, on all threads if `parallel`. The pieces lie one
+/// after the other: piece `p` from `start(p)` to `start(p + 1)`, counted from where the buffer's first element lies.
+pub(super) fn each_piece<T: Send>(
+    parallel: bool,
+    pieces: Range<usize>,
+    buffer: &mut [T],
+    start: &(impl Fn(usize) -> usize + Sync),
+    f: &(impl Fn(usize, &mut [T]) + Sync),
+) {
+    match pieces.len() {
+        0 => {}
+        1 => f(pieces.start, buffer),
+        len => {
+            let middle = pieces.start + len / 2;
+            let (left, right) = buffer.split_at_mut(start(middle) - start(pieces.start));
+            let mut first = || each_piece(parallel, pieces.start..middle, left, start, f);
+            let mut rest = || each_piece(parallel, middle..pieces.end, right, start, f);
+            if parallel {
+                rayon::join(first, rest);
+            } else {
+                (first(), rest());
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::even_pieces;
+    use super::*;
 
     #[test]
     fn pieces_cover_the_range_evenly() {
@@ -24,5 +66,19 @@ mod tests {
         assert_eq!(pieces(0..12, 6), [(0, 6), (6, 6)]);
         assert_eq!(pieces(5..6, 6), [(5, 1)]);
         assert_eq!(pieces(5..5, 6), []);
+    }
+
+    #[test]
+    fn every_piece_gets_its_own_part() {
+        for parallel in [false, true] {
+            let mut buffer = [0; 24];
+            each_piece(parallel, 1..5, &mut buffer, &|piece| piece * piece, &|piece, part| {
+                assert_eq!(part.len(), 2 * piece + 1);
+                part.fill(piece);
+            });
+            assert!(
+                (1..5).all(|piece| buffer[piece * piece - 1..][..2 * piece + 1].iter().all(|&x| x == piece))
+            );
+        }
     }
 }

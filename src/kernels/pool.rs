@@ -14,7 +14,9 @@ use rayon::prelude::*;
 
 pub use average::Divisor;
 pub(crate) use average::{average, average_backward};
-pub(crate) use max::{TapNumber, max, max_backward};
+use max::TapNumber;
+pub use max::{Taken, Won};
+pub(crate) use max::{max, max_backward};
 
 use super::simd::{Kernel, Simd, isa};
 use crate::{Element, Geometry2d};
@@ -179,11 +181,15 @@ mod tests {
         (0..len).map(value).collect()
     }
 
-    fn forward<T: Element, I: TapNumber>(x: &[T], geometry: &Geometry2d) -> (Vec<T>, Vec<I>) {
-        let outputs = len(geometry.output_shape());
-        let (mut out, mut taps) = (vec![T::nan(); outputs], vec![I::of(0); outputs]);
-        max(x, geometry, &mut out, &mut taps);
-        (out, taps)
+    fn largest<T: Element>(x: &[T], geometry: &Geometry2d, taken: Taken<'_>) -> Vec<T> {
+        let mut out = vec![T::nan(); len(geometry.output_shape())];
+        max(x, geometry, &mut out, taken);
+        out
+    }
+
+    fn largest_with_bytes<T: Element>(x: &[T], geometry: &Geometry2d) -> (Vec<T>, Vec<u8>) {
+        let mut taps = vec![0; len(geometry.output_shape())];
+        (largest(x, geometry, Taken::Bytes(&mut taps)), taps)
     }
 
     fn averages<T: Element>(x: &[T], divisor: Divisor, geometry: &Geometry2d) -> Vec<T> {
@@ -219,22 +225,29 @@ mod tests {
     fn check_max(geometry: &Geometry2d, nan: bool) {
         let x = negatives(len(geometry.input_shape()), nan);
         let winners: Vec<_> = windows(geometry).iter().map(|window| winner(&x, window)).collect();
-        let (out, taps) = forward::<_, u32>(&x, geometry);
+        let mut taps = vec![0_u32; winners.len()];
+        let out = largest(&x, geometry, Taken::Numbers(&mut taps));
         assert_eq!(taps, winners.iter().map(|&(tap, _)| tap as u32).collect::<Vec<_>>());
         for (out, &(_, source)) in zip(&out, &winners) {
             assert_eq!(out.to_bits(), x[source].to_bits());
         }
-        let (same, _) = forward::<_, ()>(&x, geometry);
+        let same = largest(&x, geometry, Taken::Nowhere);
         assert!(zip(&same, &out).all(|(a, b)| a.to_bits() == b.to_bits()));
 
         let grad: Vec<f64> = (0..out.len()).map(|i| (i % 9) as f64 - 4.0).collect();
         let mut expected = vec![0.0; x.len()];
         zip(&winners, &grad).for_each(|(&(_, source), g)| expected[source] += g);
-        assert_eq!(backward(geometry, |out| max_backward(&grad, &taps, geometry, out)), expected);
+        assert_eq!(
+            backward(geometry, |out| max_backward(&grad, Won::Numbers(&taps), geometry, out)),
+            expected
+        );
         if geometry.rows.kernel * geometry.cols.kernel <= 256 {
-            let (_, bytes) = forward::<_, u8>(&x, geometry);
+            let (_, bytes) = largest_with_bytes(&x, geometry);
             assert!(zip(&bytes, &taps).all(|(&byte, &tap)| u32::from(byte) == tap));
-            assert_eq!(backward(geometry, |out| max_backward(&grad, &bytes, geometry, out)), expected);
+            assert_eq!(
+                backward(geometry, |out| max_backward(&grad, Won::Bytes(&bytes), geometry, out)),
+                expected
+            );
         }
     }
 
@@ -281,10 +294,10 @@ mod tests {
                 let difference = dot(&f(&moved(STEP)), &grad) - dot(&f(&moved(-STEP)), &grad);
                 difference / (2.0 * STEP)
             };
-            let (_, taps) = forward::<_, u8>(&x, &geometry);
-            let dx = backward(&geometry, |out| max_backward(&grad, &taps, &geometry, out));
-            let largest = slope(&|x| forward::<_, ()>(x, &geometry).0);
-            prop_assert!((dot(&dx, &along) - largest).abs() < 1e-4);
+            let (_, taps) = largest_with_bytes(&x, &geometry);
+            let dx = backward(&geometry, |out| max_backward(&grad, Won::Bytes(&taps), &geometry, out));
+            let most = slope(&|x| largest(x, &geometry, Taken::Nowhere));
+            prop_assert!((dot(&dx, &along) - most).abs() < 1e-4);
 
             let divisor = Divisor::InsideInput;
             let dx = backward(&geometry, |out| average_backward(&grad, &geometry, divisor, out));
@@ -305,12 +318,12 @@ mod tests {
         let geometry = Window2d::new(3).strides(2).padding(Padding::Same).pool(&[2, 61, 63, 19]).unwrap();
         let x: Vec<f32> = (0..len(geometry.input_shape())).map(|i| ((i * 37) % 1009) as f32 / 7.0).collect();
         let all = || {
-            let (largest, taps) = forward::<_, u8>(&x, &geometry);
+            let (most, taps) = largest_with_bytes(&x, &geometry);
             let means = averages(&x, Divisor::InsideInput, &geometry);
-            let dx = backward(&geometry, |out| max_backward(&means, &taps, &geometry, out));
+            let dx = backward(&geometry, |out| max_backward(&means, Won::Bytes(&taps), &geometry, out));
             let shares =
                 backward(&geometry, |out| average_backward(&means, &geometry, Divisor::InsideInput, out));
-            [largest, means, dx, shares].map(|v| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
+            [most, means, dx, shares].map(|v| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
         };
         let with =
             |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);

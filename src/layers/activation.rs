@@ -41,7 +41,7 @@ impl<T: Element> Layer<T> for Activation {
 
     fn cost(&self, input: &[usize]) -> Result<Cost> {
         self.channels::<T>(input)?;
-        let saved = if *self == Activation::Linear { 0 } else { crate::tensor::len_of("activation", input)? };
+        let saved = if *self == Activation::Linear { 0 } else { crate::memory::len_of("activation", input)? };
         Ok(Cost { saved_bytes: saved * size_of::<T>(), ..Cost::default() })
     }
 }

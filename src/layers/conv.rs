@@ -2,13 +2,14 @@
 
 use super::weights::Weights;
 use crate::geometry::maps;
-use crate::kernels::conv::{self, PackedKernel};
+use crate::kernels::conv::PreparedKernel;
+use crate::kernels::entry::Finish;
 use crate::layer::{Name, Param, Saved, Tape};
+use crate::memory::unwritten;
 use crate::ops::{self, check_shape};
-use crate::tensor::filled;
 use crate::{
-    Activation, Cost, Element, Error, Geometry2d, Initializer, Layer, Padding, Reach, Result, Rng, Size2d,
-    Tensor, Window2d,
+    Accuracy, Activation, Cost, Element, Error, Geometry2d, Initializer, Layer, Padding, Plan, Reach, Result,
+    Rng, Size2d, Tensor, Window2d,
 };
 
 const KIND: &str = "Conv2D";
@@ -53,7 +54,7 @@ pub struct Conv2D<T: Element = f32> {
     use_bias: bool,
     kernel_initializer: Initializer,
     bias_initializer: Initializer,
-    weights: Option<Weights<T, PackedKernel<T>>>,
+    weights: Option<Weights<T, PreparedKernel<T>>>,
 }
 
 impl<T: Element> Conv2D<T> {
@@ -166,6 +167,20 @@ impl<T: Element> Conv2D<T> {
         self
     }
 
+    /// How exactly the layer computes: see [`Accuracy`].
+    ///
+    /// ```
+    /// use striate::{Accuracy, Conv2D, Padding};
+    /// let conv: Conv2D = Conv2D::new(64, 3).padding(Padding::Same).accuracy(Accuracy::Strict);
+    /// assert!(conv.plan(&[1, 56, 56, 64])?.to_string().starts_with("implicit GEMM"));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn accuracy(mut self, accuracy: Accuracy) -> Self {
+        self.window = self.window.accuracy(accuracy);
+        self
+    }
+
     /// What the kernel starts from.
     ///
     /// ```
@@ -196,6 +211,23 @@ impl<T: Element> Conv2D<T> {
         self
     }
 
+    /// How the layer would compute maps of this shape: the algorithm, its tile, its scratch, and how near it is
+    /// expected to come to the processor's limit.
+    ///
+    /// # Errors
+    /// As [`output_shape`](Layer::output_shape).
+    ///
+    /// ```
+    /// use striate::{Conv2D, Padding};
+    /// let conv: Conv2D = Conv2D::new(64, 3).padding(Padding::Same);
+    /// println!("{}", conv.plan(&[1, 56, 56, 64])?);
+    /// assert_eq!(conv.plan(&[1, 56, 56, 64])?.algorithm(), striate::Algorithm::WinogradF4);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn plan(&self, input: &[usize]) -> Result<Plan> {
+        Ok(Plan::new::<T>(&self.geometry(input)?))
+    }
+
     /// The geometry over an input of this shape, which fits its own kernel's.
     fn geometry(&self, input: &[usize]) -> Result<Geometry2d> {
         let [.., channels] = maps(KIND, input)?;
@@ -206,13 +238,13 @@ impl<T: Element> Conv2D<T> {
     }
 
     /// The convolution with the layer's weights, each tile of it through `finish`.
-    fn convolve(&self, x: &Tensor<T>, finish: impl Fn(&mut [T]) + Sync) -> Result<Tensor<T>> {
+    fn convolve(&self, x: &Tensor<T>, finish: Finish<'_, T>) -> Result<Tensor<T>> {
         let weights = self.weights.as_ref().ok_or_else(|| Error::not_built(KIND))?;
         weights.check(KIND)?;
         let geometry = self.window.conv(x.shape(), weights.kernel().shape())?;
-        let mut out = filled(KIND, &geometry.output_shape(), T::zero())?;
-        let packed = weights.packed(|kernel| PackedKernel::new(kernel, &geometry));
-        conv::forward(x.as_slice(), packed, weights.bias(), &geometry, finish, &mut out);
+        let mut out = unwritten(KIND, &geometry.output_shape())?;
+        let kernel = weights.prepared();
+        T::conv_forward(x.as_slice(), kernel, weights.bias(), &geometry, finish, &mut out);
         Tensor::from_vec(&geometry.output_shape(), out)
     }
 
@@ -224,8 +256,8 @@ impl<T: Element> Conv2D<T> {
         weights.check(KIND)?;
         let geometry = self.window.conv(x.shape(), weights.kernel().shape())?;
         check_shape(KIND, "an output gradient", grad.shape(), &geometry.output_shape())?;
-        let mut kernel_grad = filled(KIND, &geometry.kernel_shape(), T::zero())?;
-        conv::backward_kernel(x.as_slice(), grad.as_slice(), &geometry, &mut kernel_grad);
+        let mut kernel_grad = unwritten(KIND, &geometry.kernel_shape())?;
+        T::conv_backward_kernel(x.as_slice(), grad.as_slice(), &geometry, &mut kernel_grad);
         let kernel_grad = Tensor::from_vec(&geometry.kernel_shape(), kernel_grad)?;
         let grads = grad.view4()?;
         weights.add_grads(kernel_grad, || ops::conv2d_backward_bias(grads))?;
@@ -250,11 +282,11 @@ impl<T: Element> Layer<T> for Conv2D<T> {
     }
 
     fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
-        self.convolve(x, |tile| self.activation.apply(tile, self.filters))
+        self.convolve(x, &|tile| self.activation.apply(tile, self.filters))
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        let y = self.convolve(&x, |_| {})?;
+        let y = self.convolve(&x, &|_| {})?;
         tape.push(KIND, Saved::Tensor(x));
         self.activation.forward_train(y, tape)
     }
@@ -262,8 +294,8 @@ impl<T: Element> Layer<T> for Conv2D<T> {
     fn backward(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
         let (grad, geometry) = self.backward_weights(grad, tape)?;
         let weights = self.weights.as_ref().ok_or_else(|| Error::not_built(KIND))?;
-        let mut out = filled(KIND, &geometry.input_shape(), T::zero())?;
-        conv::backward_input(grad.as_slice(), weights.kernel().as_slice(), &geometry, &mut out);
+        let mut out = unwritten(KIND, &geometry.input_shape())?;
+        T::conv_backward_input(grad.as_slice(), weights.kernel().as_slice(), &geometry, &mut out);
         Tensor::from_vec(&geometry.input_shape(), out)
     }
 

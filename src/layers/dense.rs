@@ -1,10 +1,12 @@
 //! [`Dense`]: the fully connected layer.
 
+use std::sync::OnceLock;
+
 use super::weights::Weights;
-use crate::kernels::matmul::{PackedMatrix, product};
+use crate::kernels::matmul::PackedMatrix;
 use crate::layer::{Name, Param, Saved, Tape};
+use crate::memory::{len_of, unwritten};
 use crate::ops::{self, check_shape};
-use crate::tensor::{filled, len_of};
 use crate::{Activation, Cost, Element, Error, Initializer, Layer, Reach, Result, Rng, Tensor};
 
 const KIND: &str = "Dense";
@@ -38,7 +40,7 @@ pub struct Dense<T: Element = f32> {
     use_bias: bool,
     kernel_initializer: Initializer,
     bias_initializer: Initializer,
-    weights: Option<Weights<T, PackedMatrix<T>>>,
+    weights: Option<Weights<T, OnceLock<PackedMatrix<T>>>>,
 }
 
 impl<T: Element> Dense<T> {
@@ -139,9 +141,10 @@ impl<T: Element> Dense<T> {
         let features = self.features(x.shape())?;
         check_features(features, weights.kernel())?;
         let shape = self.output_shape(x.shape())?;
-        let mut out = filled(KIND, &shape, T::zero())?;
-        let packed = weights.packed(|kernel| PackedMatrix::new(kernel, features, self.units));
-        product(x.as_slice(), packed, weights.bias(), &mut out);
+        let mut out = unwritten(KIND, &shape)?;
+        let (kernel, packed) = weights.prepared();
+        let packed = packed.get_or_init(|| PackedMatrix::new(kernel, features, self.units));
+        T::product(x.as_slice(), packed, weights.bias(), &mut out);
         Tensor::from_vec(&shape, out)
     }
 

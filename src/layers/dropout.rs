@@ -1,9 +1,9 @@
 //! [`Dropout`].
 
 use crate::layer::{Saved, Tape, mismatch};
+use crate::memory::len_of;
 use crate::ops::check_shape;
 use crate::ops::dropout::{apply_mask, check_mask, check_rate, draw_mask};
-use crate::tensor::len_of;
 use crate::{Cost, Element, Error, Layer, Result, Rng, Tensor};
 
 const KIND: &str = "Dropout";

@@ -1,8 +1,8 @@
 //! [`Flatten`].
 
 use crate::layer::{Saved, Tape};
+use crate::memory::len_of;
 use crate::ops::check_shape;
-use crate::tensor::len_of;
 use crate::{Cost, Element, Error, Layer, Result, Tensor};
 
 const KIND: &str = "Flatten";

@@ -1,15 +1,13 @@
 //! The weights that convolution and dense layers share: a kernel, perhaps a bias, and the kernel packed for the
 //! matrix product.
 
-use std::sync::OnceLock;
-
 use ndarray::Array1;
 
 use crate::layer::{Name, Param};
 use crate::ops::check_shape;
 use crate::{Element, Initializer, Result, Rng, Tensor};
 
-/// A kernel, perhaps a bias, and what inference prepares from the kernel on first use. The prepared form is
+/// A kernel, perhaps a bias, and a place for what inference prepares from the kernel on first use. It is
 /// dropped whenever the weights are lent out to be changed, so it can never be stale.
 #[derive(Clone, Debug)]
 pub(super) struct Weights<T: Element, P> {
@@ -17,10 +15,10 @@ pub(super) struct Weights<T: Element, P> {
     shape: Vec<usize>,
     kernel: Param<T>,
     bias: Option<Param<T>>,
-    packed: OnceLock<P>,
+    prepared: P,
 }
 
-impl<T: Element, P> Weights<T, P> {
+impl<T: Element, P: Default> Weights<T, P> {
     /// New weights; the bias, one number an output channel, only where there is an initialiser for it.
     pub(super) fn new(
         shape: &[usize],
@@ -33,7 +31,7 @@ impl<T: Element, P> Weights<T, P> {
             shape: shape.to_vec(),
             kernel: Param::new(kernel.make(shape, rng)?),
             bias: bias.map(|bias| bias.make(channels, rng).map(Param::new)).transpose()?,
-            packed: OnceLock::new(),
+            prepared: P::default(),
         })
     }
 
@@ -57,9 +55,9 @@ impl<T: Element, P> Weights<T, P> {
         self.bias.as_ref().map(|bias| bias.value().as_slice())
     }
 
-    /// The prepared kernel; `pack` makes it if nobody has yet.
-    pub(super) fn packed(&self, pack: impl FnOnce(&[T]) -> P) -> &P {
-        self.packed.get_or_init(|| pack(self.kernel().as_slice()))
+    /// The kernel, and what has been prepared from it.
+    pub(super) fn prepared(&self) -> (&[T], &P) {
+        (self.kernel().as_slice(), &self.prepared)
     }
 
     /// How many of the weights are set not to be trained.
@@ -87,7 +85,7 @@ impl<T: Element, P> Weights<T, P> {
     }
 
     pub(super) fn params_mut(&mut self) -> Vec<(Name, &mut Param<T>)> {
-        self.packed = OnceLock::new();
+        self.prepared = P::default();
         let bias = self.bias.as_mut().map(|bias| ("bias".into(), bias));
         std::iter::once(("kernel".into(), &mut self.kernel)).chain(bias).collect()
     }

@@ -6,7 +6,7 @@ use super::pool;
 use super::pool_indices::PoolIndices;
 use super::{check_shape, contiguous, to_array};
 use crate::geometry::maps;
-use crate::tensor::len_of;
+use crate::memory::len_of;
 use crate::{Element, Error, Geometry2d, Result, Window2d};
 
 /// The pooling of `[batch, height * width, channels, 1]` that pools an input `[batch, height, width, channels]` across

@@ -3,9 +3,8 @@
 use ndarray::{Array1, Array4, ArrayView1, ArrayView4};
 
 use super::{check_shape, contiguous, to_array};
-use crate::kernels::conv::{self, PackedKernel};
-use crate::kernels::sum;
-use crate::tensor::filled;
+use crate::kernels::conv::PreparedKernel;
+use crate::memory::unwritten;
 use crate::{Element, Geometry2d, Result};
 
 /// The convolution of feature maps with a kernel, as CNNs mean it (a cross-correlation: the kernel is not flipped):
@@ -46,10 +45,11 @@ pub fn conv2d<T: Element>(
         check_shape(OP, "a bias", bias.shape(), &[geometry.out_channels])?;
     }
     let shape = geometry.output_shape();
-    let mut out = filled(OP, &shape, T::zero())?;
-    let kernel = PackedKernel::new(&contiguous(OP, kernel)?, geometry);
+    let mut out = unwritten(OP, &shape)?;
+    let kernel = contiguous(OP, kernel)?;
+    let kernel = (&kernel[..], &PreparedKernel::default());
     let bias = bias.map(|bias| contiguous(OP, bias)).transpose()?;
-    conv::forward(&contiguous(OP, x)?, &kernel, bias.as_deref(), geometry, |_| {}, &mut out);
+    T::conv_forward(&contiguous(OP, x)?, kernel, bias.as_deref(), geometry, &|_| {}, &mut out);
     to_array(OP, shape, out)
 }
 
@@ -85,8 +85,8 @@ pub fn conv2d_backward_input<T: Element>(
     check_shape(OP, "an output gradient", grad.shape(), &geometry.output_shape())?;
     check_shape(OP, "a kernel", kernel.shape(), &geometry.kernel_shape())?;
     let shape = geometry.input_shape();
-    let mut out = filled(OP, &shape, T::zero())?;
-    conv::backward_input(&contiguous(OP, grad)?, &contiguous(OP, kernel)?, geometry, &mut out);
+    let mut out = unwritten(OP, &shape)?;
+    T::conv_backward_input(&contiguous(OP, grad)?, &contiguous(OP, kernel)?, geometry, &mut out);
     to_array(OP, shape, out)
 }
 
@@ -120,8 +120,8 @@ pub fn conv2d_backward_kernel<T: Element>(
     check_shape(OP, "an input", x.shape(), &geometry.input_shape())?;
     check_shape(OP, "an output gradient", grad.shape(), &geometry.output_shape())?;
     let shape = geometry.kernel_shape();
-    let mut out = filled(OP, &shape, T::zero())?;
-    conv::backward_kernel(&contiguous(OP, x)?, &contiguous(OP, grad)?, geometry, &mut out);
+    let mut out = unwritten(OP, &shape)?;
+    T::conv_backward_kernel(&contiguous(OP, x)?, &contiguous(OP, grad)?, geometry, &mut out);
     to_array(OP, shape, out)
 }
 
@@ -139,7 +139,7 @@ pub fn conv2d_backward_kernel<T: Element>(
 pub fn conv2d_backward_bias<T: Element>(grad: ArrayView4<'_, T>) -> Result<Array1<T>> {
     const OP: &str = "conv2d_backward_bias";
     let [.., channels] = crate::geometry::maps(OP, grad.shape())?;
-    let mut out = filled(OP, &[channels], T::zero())?;
-    sum::columns(&contiguous(OP, grad)?, &mut out);
+    let mut out = unwritten(OP, &[channels])?;
+    T::column_sums(&contiguous(OP, grad)?, &mut out);
     Ok(Array1::from(out))
 }

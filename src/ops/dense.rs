@@ -3,9 +3,8 @@
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 use super::{check_shape, contiguous, to_array};
-use crate::kernels::matmul::{PackedMatrix, product, transposed_product};
-use crate::kernels::sum;
-use crate::tensor::filled;
+use crate::kernels::matmul::PackedMatrix;
+use crate::memory::unwritten;
 use crate::{Element, Result};
 
 /// The product of a fully connected layer, as Keras' `Dense` (PyTorch's `Linear` has the transposed kernel):
@@ -38,13 +37,13 @@ pub fn dense<T: Element>(
     if let Some(bias) = &bias {
         check_shape(OP, "a bias", bias.shape(), &[outputs])?;
     }
-    let mut out = filled(OP, &[rows, outputs], T::zero())?;
+    let mut out = unwritten(OP, &[rows, outputs])?;
     if out.is_empty() {
         return to_array(OP, (rows, outputs), out);
     }
     let kernel = PackedMatrix::new(&contiguous(OP, kernel)?, inputs, outputs);
     let bias = bias.map(|bias| contiguous(OP, bias)).transpose()?;
-    product(&contiguous(OP, x)?, &kernel, bias.as_deref(), &mut out);
+    T::product(&contiguous(OP, x)?, &kernel, bias.as_deref(), &mut out);
     to_array(OP, (rows, outputs), out)
 }
 
@@ -68,12 +67,12 @@ pub fn dense_backward_input<T: Element>(
     const OP: &str = "dense_backward_input";
     let [rows, inputs, outputs] = [grad.nrows(), kernel.nrows(), kernel.ncols()];
     check_shape(OP, "an output gradient", grad.shape(), &[rows, outputs])?;
-    let mut out = filled(OP, &[rows, inputs], T::zero())?;
+    let mut out = unwritten(OP, &[rows, inputs])?;
     if out.is_empty() {
         return to_array(OP, (rows, inputs), out);
     }
     let kernel = PackedMatrix::transposed(&contiguous(OP, kernel)?, outputs, inputs);
-    product(&contiguous(OP, grad)?, &kernel, None, &mut out);
+    T::product(&contiguous(OP, grad)?, &kernel, None, &mut out);
     to_array(OP, (rows, inputs), out)
 }
 
@@ -94,9 +93,9 @@ pub fn dense_backward_kernel<T: Element>(x: ArrayView2<'_, T>, grad: ArrayView2<
     const OP: &str = "dense_backward_kernel";
     let [rows, inputs, outputs] = [x.nrows(), x.ncols(), grad.ncols()];
     check_shape(OP, "an output gradient", grad.shape(), &[rows, outputs])?;
-    let mut out = filled(OP, &[inputs, outputs], T::zero())?;
+    let mut out = unwritten(OP, &[inputs, outputs])?;
     if !out.is_empty() {
-        transposed_product(&contiguous(OP, x)?, &contiguous(OP, grad)?, (inputs, outputs), &mut out);
+        T::transposed_product(&contiguous(OP, x)?, &contiguous(OP, grad)?, (inputs, outputs), &mut out);
     }
     to_array(OP, (inputs, outputs), out)
 }
@@ -115,8 +114,8 @@ pub fn dense_backward_kernel<T: Element>(x: ArrayView2<'_, T>, grad: ArrayView2<
 /// ```
 pub fn dense_backward_bias<T: Element>(grad: ArrayView2<'_, T>) -> Result<Array1<T>> {
     const OP: &str = "dense_backward_bias";
-    let mut out = filled(OP, &[grad.ncols()], T::zero())?;
-    sum::columns(&contiguous(OP, grad)?, &mut out);
+    let mut out = unwritten(OP, &[grad.ncols()])?;
+    T::column_sums(&contiguous(OP, grad)?, &mut out);
     Ok(Array1::from(out))
 }
 

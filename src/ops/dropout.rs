@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::{copied, to_array};
-use crate::tensor::{len_of, reserve};
+use crate::memory::{len_of, reserve};
 use crate::{Element, Error, Result, Rng};
 
 /// Checks that `rate` is a share that leaves something.

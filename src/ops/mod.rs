@@ -35,7 +35,7 @@ use std::borrow::Cow;
 
 use ndarray::{Array, ArrayView, Dimension, IntoDimension};
 
-use crate::tensor::reserve;
+use crate::memory::reserve;
 use crate::{Element, Error, Result};
 
 /// Fails unless an array called `what` has just the shape that is wanted.

@@ -4,8 +4,8 @@ use ndarray::{Array4, ArrayView4};
 
 use super::pool_indices::{PoolIndices, Taps};
 use super::{check_shape, contiguous, to_array};
-use crate::kernels::pool as kernels;
-use crate::tensor::filled;
+use crate::kernels::pool::{Taken, Won};
+use crate::memory::unwritten;
 use crate::{Element, Error, Geometry2d, Result};
 
 pub use crate::kernels::pool::Divisor;
@@ -159,9 +159,8 @@ pub fn avg_pool2d_backward<T: Element>(
 /// [`max_pool2d`] on elements in row-major order.
 pub(super) fn max<T: Element>(op: &'static str, x: &[T], geometry: &Geometry2d) -> Result<Vec<T>> {
     geometry.check_pool(op)?;
-    let mut out = filled(op, &geometry.output_shape(), T::zero())?;
-    let nothing = &mut vec![(); out.len()];
-    kernels::max(x, geometry, &mut out, nothing);
+    let mut out = unwritten(op, &geometry.output_shape())?;
+    T::max_pool(x, geometry, &mut out, Taken::Nowhere);
     Ok(out)
 }
 
@@ -172,12 +171,13 @@ pub(super) fn max_with_indices<T: Element>(
     geometry: &Geometry2d,
 ) -> Result<(Vec<T>, PoolIndices)> {
     geometry.check_pool(op)?;
-    let mut out = filled(op, &geometry.output_shape(), T::zero())?;
+    let mut out = unwritten(op, &geometry.output_shape())?;
     let mut taps = Taps::zeros(op, geometry)?;
-    match &mut taps {
-        Taps::Bytes(taps) => kernels::max(x, geometry, &mut out, taps),
-        Taps::Numbers(taps) => kernels::max(x, geometry, &mut out, taps),
-    }
+    let taken = match &mut taps {
+        Taps::Bytes(taps) => Taken::Bytes(taps),
+        Taps::Numbers(taps) => Taken::Numbers(taps),
+    };
+    T::max_pool(x, geometry, &mut out, taken);
     Ok((out, PoolIndices::new(op, taps, geometry)?))
 }
 
@@ -190,11 +190,12 @@ pub(super) fn max_backward<T: Element>(
 ) -> Result<Vec<T>> {
     geometry.check_pool(op)?;
     indices.check(op, geometry)?;
-    let mut out = filled(op, &geometry.input_shape(), T::zero())?;
-    match indices.taps() {
-        Taps::Bytes(taps) => kernels::max_backward(grad, taps, geometry, &mut out),
-        Taps::Numbers(taps) => kernels::max_backward(grad, taps, geometry, &mut out),
-    }
+    let mut out = unwritten(op, &geometry.input_shape())?;
+    let won = match indices.taps() {
+        Taps::Bytes(taps) => Won::Bytes(taps),
+        Taps::Numbers(taps) => Won::Numbers(taps),
+    };
+    T::max_pool_backward(grad, won, geometry, &mut out);
     Ok(out)
 }
 
@@ -207,8 +208,8 @@ pub(super) fn avg<T: Element>(
 ) -> Result<Vec<T>> {
     geometry.check_pool(op)?;
     check_divisor(op, divisor)?;
-    let mut out = filled(op, &geometry.output_shape(), T::zero())?;
-    kernels::average(x, geometry, divisor, &mut out);
+    let mut out = unwritten(op, &geometry.output_shape())?;
+    T::average_pool(x, geometry, divisor, &mut out);
     Ok(out)
 }
 
@@ -221,8 +222,8 @@ pub(super) fn avg_backward<T: Element>(
 ) -> Result<Vec<T>> {
     geometry.check_pool(op)?;
     check_divisor(op, divisor)?;
-    let mut out = filled(op, &geometry.input_shape(), T::zero())?;
-    kernels::average_backward(grad, geometry, divisor, &mut out);
+    let mut out = unwritten(op, &geometry.input_shape())?;
+    T::average_pool_backward(grad, geometry, divisor, &mut out);
     Ok(out)
 }
 

@@ -3,7 +3,7 @@
 use ndarray::Array4;
 
 use super::to_array;
-use crate::tensor::filled;
+use crate::memory::filled;
 use crate::{Error, ErrorKind, Geometry2d, Result};
 
 /// Where the outputs of a max pooling came from: for each, the tap of its window, `row * kw + column`. One byte each, or

@@ -142,7 +142,7 @@ impl<T: Element> Trainer<'_, T> {
             return Ok(None);
         }
         let mut order = Vec::new();
-        crate::tensor::reserve(&mut order, "fit", &[samples])?;
+        crate::memory::reserve(&mut order, "fit", &[samples])?;
         order.extend(0..samples);
         self.rng.shuffle(&mut order);
         Ok(Some(order))
@@ -257,7 +257,7 @@ pub fn predict<T: Element>(model: &dyn Layer<T>, x: &Tensor<T>, batch_size: usiz
     };
     let shape = model.output_shape(x.shape())?;
     let mut outputs = Vec::new();
-    crate::tensor::reserve(&mut outputs, "predict", &shape)?;
+    crate::memory::reserve(&mut outputs, "predict", &shape)?;
     for range in batches("predict", samples, batch_size)? {
         outputs.extend_from_slice(model.forward(&x.rows(range)?)?.as_slice());
     }

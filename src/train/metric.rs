@@ -231,7 +231,7 @@ impl<T: Element> Metric<T> for TopK {
             return Err(Error::argument("TopK", "a k of 1 or more", self.k));
         }
         let (rows, classes) = rows_and_classes("Accuracy", predictions)?;
-        let rows = crate::tensor::len_of("Accuracy", rows)?;
+        let rows = crate::memory::len_of("Accuracy", rows)?;
         let fits = match targets {
             Targets::Labels(labels) => labels.len() == rows,
             Targets::Values(values) => values.shape() == predictions.shape(),

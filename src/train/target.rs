@@ -108,7 +108,7 @@ impl<T: Element> Targets<T> {
             Targets::Labels(labels) => {
                 let each = labels.len() / samples;
                 let mut chosen = Vec::new();
-                crate::tensor::reserve(&mut chosen, "targets", &[indices.len(), each])?;
+                crate::memory::reserve(&mut chosen, "targets", &[indices.len(), each])?;
                 for &index in indices {
                     let label = labels.get(index * each..(index + 1) * each).ok_or_else(|| {
                         Error::shape("targets", format_args!("indices below {samples}"), &[index])

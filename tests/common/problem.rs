@@ -1,7 +1,7 @@
 //! A convolution or pooling described by plain numbers, with its own arithmetic: what the crate is measured against.
 
 use proptest::prelude::*;
-use striate::{Geometry2d, Padding, Window2d};
+use striate::{Accuracy, Geometry2d, Padding, Window2d};
 
 /// One axis of a problem.
 #[derive(Clone, Copy, Debug)]
@@ -85,8 +85,14 @@ impl Problem {
         [self.batch, self.rows.output(), self.cols.output(), self.groups * self.filters]
     }
 
+    /// Plain sums.
     pub fn conv(&self) -> Geometry2d {
-        self.window().groups(self.groups).conv(&self.input_shape(), &self.kernel_shape()).unwrap()
+        self.conv_with(Accuracy::Strict)
+    }
+
+    pub fn conv_with(&self, accuracy: Accuracy) -> Geometry2d {
+        let window = self.window().groups(self.groups).accuracy(accuracy);
+        window.conv(&self.input_shape(), &self.kernel_shape()).unwrap()
     }
 
     /// Visits every multiplication of the convolution with places in the input, the kernel and the output.

@@ -1,6 +1,6 @@
 //! How a case's window slides, in one or two dimensions.
 
-use striate::{Geometry2d, Padding, Window2d};
+use striate::{Accuracy, Geometry2d, Padding, Window2d};
 
 use crate::check::Check;
 use crate::fixtures::Case;
@@ -13,6 +13,8 @@ pub struct Slide {
     pub dilation: [usize; 2],
     pub padding: Padding,
     pub ceil_mode: bool,
+    /// Whole numbers are summed exactly, but only by plain sums.
+    accuracy: Accuracy,
     /// What the padding comes to, whatever it is called: `[top, left]` and `[bottom, right]`.
     resolved: [[usize; 2]; 2],
 }
@@ -32,6 +34,7 @@ impl Slide {
             dilation: case.pair("dilations", 1),
             padding,
             ceil_mode: case.flag("ceil_mode"),
+            accuracy: if case.is_tagged("integer_data") { Accuracy::Strict } else { Accuracy::Fast },
             resolved,
         }
     }
@@ -42,6 +45,7 @@ impl Slide {
             .dilation(self.dilation)
             .padding(self.padding)
             .ceil_mode(self.ceil_mode)
+            .accuracy(self.accuracy)
     }
 
     /// The geometry must come to the padding that the case states.

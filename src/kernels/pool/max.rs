@@ -7,7 +7,7 @@ use super::{Direction, Rows, columns_inside, compute, piece};
 use crate::{Element, Geometry2d};
 
 /// How the winner within a window is written down: by the number of its tap, `row * kw + column`.
-pub(crate) trait TapNumber: Copy + PartialEq + Send + Sync {
+pub(super) trait TapNumber: Copy + PartialEq + Send + Sync {
     /// The number `tap`, which must fit.
     fn of(tap: usize) -> Self;
 }
@@ -32,15 +32,28 @@ impl TapNumber for () {
     fn of(_: usize) -> Self {}
 }
 
-/// The largest that each window sees, to `out`, and the tap that saw it, to `taps`. Writes all of both.
-pub(crate) fn max<T: Element, I: TapNumber>(
-    input: &[T],
-    geometry: &Geometry2d,
-    out: &mut [T],
-    taps: &mut [I],
-) {
+/// Where to write down the taps that saw the largest; nowhere, if nobody wants to know.
+pub enum Taken<'a> {
+    Nowhere,
+    Bytes(&'a mut [u8]),
+    Numbers(&'a mut [u32]),
+}
+
+/// The taps that saw the largest.
+pub enum Won<'a> {
+    Bytes(&'a [u8]),
+    Numbers(&'a [u32]),
+}
+
+/// The largest that each window sees, to `out`, and the tap that saw it, to `taken`. Writes all of both.
+pub(crate) fn max<T: Element>(input: &[T], geometry: &Geometry2d, out: &mut [T], taken: Taken<'_>) {
     let direction = Forward { input, geometry, inside: columns_inside(geometry) };
-    compute(&direction, Rows::of_output(geometry), out, taps);
+    let rows = Rows::of_output(geometry);
+    match taken {
+        Taken::Nowhere => compute(&direction, rows, out, &mut vec![(); out.len()]),
+        Taken::Bytes(taps) => compute(&direction, rows, out, taps),
+        Taken::Numbers(taps) => compute(&direction, rows, out, taps),
+    }
 }
 
 struct Forward<'a, T> {
@@ -116,13 +129,15 @@ fn beats<T: Element>(x: T, best: T) -> bool {
     (x > best || x.is_nan()) && !best.is_nan()
 }
 
-/// The gradient of the input: each output's gradient goes to the one position that `taps` names. Writes all of `out`.
-pub(crate) fn max_backward<T: Element, I: TapNumber>(
-    grad: &[T],
-    taps: &[I],
-    geometry: &Geometry2d,
-    out: &mut [T],
-) {
+/// The gradient of the input: each output's gradient goes to the one position that `won` names. Writes all of `out`.
+pub(crate) fn max_backward<T: Element>(grad: &[T], won: Won<'_>, geometry: &Geometry2d, out: &mut [T]) {
+    match won {
+        Won::Bytes(taps) => backward(grad, taps, geometry, out),
+        Won::Numbers(taps) => backward(grad, taps, geometry, out),
+    }
+}
+
+fn backward<T: Element, I: TapNumber>(grad: &[T], taps: &[I], geometry: &Geometry2d, out: &mut [T]) {
     let direction = Backward { grad, taps, geometry, inside: columns_inside(geometry) };
     let nothing = &mut vec![(); out.len()];
     compute(&direction, Rows::of_input(geometry), out, nothing);

@@ -1,9 +1,12 @@
 //! Which convolutions gain from Winograd's transform, and with which tiles.
 
 use super::TileSize;
-use super::blocking::{L2_BYTES, MANY_TILES};
+use super::blocking::{Blocking, L2_BYTES, MANY_TILES};
 use super::tiling::Tiling;
+use crate::Element;
 use crate::geometry::{Geometry2d, WindowAxis};
+use crate::kernels::direct;
+use crate::kernels::matmul::threads;
 
 /// What an implementation costs beyond its multiplications, all in multiplications at the processor's best speed.
 /// Measured on Zen 3.
@@ -22,8 +25,6 @@ const COSTS: [Costs; 2] = [
 /// A product of matrices costs as much as one with so many more channels, multiplied by `PRODUCT`.
 const START: f64 = 10.0;
 const PRODUCT: f64 = 1.15;
-/// The direct convolution, likewise; it reads its weights, a quarter as many, in time.
-const DIRECT: f64 = 1.07;
 /// To read a weight from the third-level cache, and from memory.
 const FROM_L3: f64 = 5.0;
 const FROM_MEMORY: f64 = 7.0;
@@ -33,30 +34,40 @@ const L3_BYTES: f64 = (20 << 20) as f64;
 const GAIN: f64 = 1.15;
 
 /// The tiles that the convolution is fastest with; `None` if Winograd's transform cannot compute it, or does not pay.
-pub(crate) fn choose(geometry: &Geometry2d) -> Option<TileSize> {
+pub(crate) fn choose<T: Element>(geometry: &Geometry2d) -> Option<TileSize> {
     let plain = |axis: WindowAxis| axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1;
     if !plain(geometry.rows) || !plain(geometry.cols) || geometry.groups != 1 {
         return None;
     }
-    let [channels, filters] = [geometry.in_channels, geometry.out_channels].map(|n| n as f64);
-    let [batch, height, width, _] = geometry.output_shape().map(|n| n as f64);
-    let read = |weights: f64, times: f64| match 4.0 * weights {
-        bytes if bytes <= L2_BYTES as f64 / 2.0 => 0.0,
-        bytes if bytes <= L3_BYTES => weights * times * FROM_L3,
-        _ => weights * times * FROM_MEMORY,
-    };
-    let cost = |costs: &Costs| {
-        let tiles = Tiling::new(geometry, costs.size.outputs()).tiles() as f64;
-        let points = costs.size.points() as f64;
+    let costs = COSTS.iter().map(|costs| (costs.of::<T>(geometry), costs.size));
+    let (cost, best) = costs.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    (cost * GAIN < direct::cost(geometry)).then_some(best)
+}
+
+/// The scratch of a thread in bytes, and the time in multiplications at the processor's best speed.
+pub(crate) fn forecast<T: Element>(geometry: &Geometry2d, size: TileSize) -> (usize, f64) {
+    let tiling = Tiling::new(geometry, size.outputs());
+    let threads = threads(geometry.multiplications() as usize);
+    let bytes = Blocking::new::<T>(&tiling, threads).scratch_bytes::<T>(&tiling, threads);
+    let cost = COSTS.iter().find(|costs| costs.size == size).map_or(0.0, |costs| costs.of::<T>(geometry));
+    (bytes, cost)
+}
+
+impl Costs {
+    fn of<T: Element>(&self, geometry: &Geometry2d) -> f64 {
+        let [channels, filters] = [geometry.in_channels, geometry.out_channels].map(|n| n as f64);
+        let (tiles, points) =
+            (Tiling::new(geometry, self.size.outputs()).tiles() as f64, self.size.points() as f64);
         let products = PRODUCT * points * (channels + START) * filters;
-        let reads = (tiles / MANY_TILES as f64).max(1.0);
-        tiles * (products + channels * costs.input + filters * costs.output)
-            + read(points * channels * filters, reads)
-    };
-    let direct = DIRECT * batch * height * width * 9.0 * channels * filters;
-    let (cost, best) =
-        COSTS.iter().map(|costs| (cost(costs), costs.size)).min_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (cost * GAIN < direct).then_some(best)
+        let weights = points * channels * filters;
+        let times = (tiles / MANY_TILES as f64).max(1.0);
+        let read = match size_of::<T>() as f64 * weights {
+            bytes if bytes <= L2_BYTES as f64 / 2.0 => 0.0,
+            bytes if bytes <= L3_BYTES => weights * times * FROM_L3,
+            _ => weights * times * FROM_MEMORY,
+        };
+        tiles * (products + channels * self.input + filters * self.output) + read
+    }
 }
 
 #[cfg(test)]
@@ -66,7 +77,7 @@ mod tests {
 
     fn chosen(batch: usize, side: usize, channels: usize, filters: usize) -> Option<TileSize> {
         let window = Window2d::new(3).padding(Padding::Same);
-        choose(&window.conv(&[batch, side, side, channels], &[3, 3, channels, filters]).unwrap())
+        choose::<f32>(&window.conv(&[batch, side, side, channels], &[3, 3, channels, filters]).unwrap())
     }
 
     #[test]
@@ -83,10 +94,10 @@ mod tests {
     #[test]
     fn only_plain_windows_of_3x3_qualify() {
         let shapes = (&[1, 56, 56, 64], &[3, 3, 64, 64]);
-        assert!(choose(&Window2d::new(3).conv(shapes.0, shapes.1).unwrap()).is_some());
-        assert_eq!(choose(&Window2d::new(3).strides(2).conv(shapes.0, shapes.1).unwrap()), None);
-        assert_eq!(choose(&Window2d::new(3).dilation(2).conv(shapes.0, shapes.1).unwrap()), None);
-        assert_eq!(choose(&Window2d::new(3).groups(2).conv(shapes.0, &[3, 3, 32, 64]).unwrap()), None);
-        assert_eq!(choose(&Window2d::new(5).conv(shapes.0, &[5, 5, 64, 64]).unwrap()), None);
+        assert!(choose::<f32>(&Window2d::new(3).conv(shapes.0, shapes.1).unwrap()).is_some());
+        assert_eq!(choose::<f32>(&Window2d::new(3).strides(2).conv(shapes.0, shapes.1).unwrap()), None);
+        assert_eq!(choose::<f32>(&Window2d::new(3).dilation(2).conv(shapes.0, shapes.1).unwrap()), None);
+        assert_eq!(choose::<f32>(&Window2d::new(3).groups(2).conv(shapes.0, &[3, 3, 32, 64]).unwrap()), None);
+        assert_eq!(choose::<f32>(&Window2d::new(5).conv(shapes.0, &[5, 5, 64, 64]).unwrap()), None);
     }
 }

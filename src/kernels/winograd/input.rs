@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::points::Transform;
 use super::tiling::Tiling;
+use crate::Element;
 use crate::kernels::simd::{Kernel, Simd};
 
 /// Channels that are handled together: as many as the widest vector has lanes.
@@ -15,24 +16,24 @@ const HALF_LINES: usize = 8;
 
 /// Transforms the tiles from `first` on, as many as `out` has room for: tile `t` fills `out[t * tile_stride..]` with a
 /// row of channels for each of the `N * N` points, `point_stride` apart.
-pub(super) struct InputTransform<'a, X, const M: usize, const N: usize> {
-    pub(super) source: &'a [f32],
+pub(super) struct InputTransform<'a, T, X, const M: usize, const N: usize> {
+    pub(super) source: &'a [T],
     pub(super) tiling: &'a Tiling,
     pub(super) first: usize,
-    pub(super) out: &'a mut [f32],
+    pub(super) out: &'a mut [T],
     pub(super) tile_stride: usize,
     pub(super) point_stride: usize,
-    pub(super) scratch: &'a mut InputScratch,
+    pub(super) scratch: &'a mut InputScratch<T>,
     pub(super) transform: PhantomData<X>,
 }
 
 /// Room for one tile at a time.
 #[derive(Default)]
-pub(super) struct InputScratch {
+pub(super) struct InputScratch<T> {
     /// A tile that reaches into the padding, or whose channels do not fill lines.
-    patch: Vec<f32>,
+    patch: Vec<T>,
     /// Columns transformed, and rows not yet.
-    half: Vec<[f32; LINE]>,
+    half: Vec<[T; LINE]>,
 }
 
 /// The most elements of an [`InputScratch`].
@@ -40,22 +41,24 @@ pub(super) fn input_scratch(points: usize, point_stride: usize) -> usize {
     points * (point_stride + HALF_LINES * LINE)
 }
 
-impl<X: Transform<M, N>, const M: usize, const N: usize> Kernel<f32> for InputTransform<'_, X, M, N> {
+impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
+    for InputTransform<'_, T, X, M, N>
+{
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<f32>>(self, simd: S) {
+    fn run<S: Simd<T>>(self, simd: S) {
         let channels = self.tiling.geometry.in_channels;
         let lines = self.point_stride / LINE;
         let InputScratch { patch, half } = self.scratch;
-        half.resize(N * N * HALF_LINES.min(lines), [0.0; LINE]);
+        half.resize(N * N * HALF_LINES.min(lines), [T::zero(); LINE]);
         for (index, out) in self.out.chunks_exact_mut(self.tile_stride).enumerate() {
             let tile = self.first + index;
             let inside = if channels.is_multiple_of(LINE) { inside::<N>(self.tiling, tile) } else { None };
             let (source, row_stride) = match inside {
                 Some((start, row_stride)) => (&self.source[start..], row_stride),
                 None => {
-                    gather::<N>(self.source, self.tiling, tile, self.point_stride, patch);
+                    gather::<T, N>(self.source, self.tiling, tile, self.point_stride, patch);
                     (&patch[..], N * self.point_stride)
                 }
             };
@@ -65,13 +68,13 @@ impl<X: Transform<M, N>, const M: usize, const N: usize> Kernel<f32> for InputTr
                 let half = &mut half[..N * N * lines.len()];
                 for (j, half) in half.chunks_exact_mut(N * lines.len()).enumerate() {
                     let column = array::from_fn(|i| source.lines(i, j, lines.clone()));
-                    transform::<S, X, M, N>(simd, column, split(half, lines.len(), 0..lines.len()));
+                    transform::<T, S, X, M, N>(simd, column, split(half, lines.len(), 0..lines.len()));
                 }
                 let (out, _) = out.as_chunks_mut::<LINE>();
                 let points = self.point_stride / LINE;
                 for (i, out) in out.chunks_exact_mut(N * points).take(N).enumerate() {
                     let row = array::from_fn(|j| &half[(j * N + i) * lines.len()..][..lines.len()]);
-                    transform::<S, X, M, N>(simd, row, split(out, points, lines.clone()));
+                    transform::<T, S, X, M, N>(simd, row, split(out, points, lines.clone()));
                 }
             }
         }
@@ -79,15 +82,15 @@ impl<X: Transform<M, N>, const M: usize, const N: usize> Kernel<f32> for InputTr
 }
 
 /// Input positions of a tile, in place or gathered.
-struct Positions<'a> {
-    values: &'a [f32],
+struct Positions<'a, T> {
+    values: &'a [T],
     row_stride: usize,
     col_stride: usize,
 }
 
-impl Positions<'_> {
+impl<T> Positions<'_, T> {
     #[inline(always)]
-    fn lines(&self, i: usize, j: usize, lines: Range<usize>) -> &[[f32; LINE]] {
+    fn lines(&self, i: usize, j: usize, lines: Range<usize>) -> &[[T; LINE]] {
         let values = &self.values[i * self.row_stride + j * self.col_stride..][..self.col_stride];
         &values.as_chunks::<LINE>().0[lines]
     }
@@ -95,21 +98,21 @@ impl Positions<'_> {
 
 /// The lines `lines` of each of `N` rows of `stride` lines.
 #[inline(always)]
-fn split<const N: usize>(
-    rows: &mut [[f32; LINE]],
+fn split<T, const N: usize>(
+    rows: &mut [[T; LINE]],
     stride: usize,
     lines: Range<usize>,
-) -> [&mut [[f32; LINE]]; N] {
+) -> [&mut [[T; LINE]]; N] {
     let mut rows = rows.chunks_exact_mut(stride);
     array::from_fn(|_| rows.next().map_or(&mut [][..], |row| &mut row[lines.clone()]))
 }
 
 /// `B^T` times the column of these `N` positions, channel by channel.
 #[inline(always)]
-fn transform<S: Simd<f32>, X: Transform<M, N>, const M: usize, const N: usize>(
+fn transform<T: Element, S: Simd<T>, X: Transform<M, N>, const M: usize, const N: usize>(
     simd: S,
-    from: [&[[f32; LINE]]; N],
-    to: [&mut [[f32; LINE]]; N],
+    from: [&[[T; LINE]]; N],
+    to: [&mut [[T; LINE]]; N],
 ) {
     let lines = from[0].len();
     let from = from.map(|from| &from[..lines]);
@@ -117,7 +120,7 @@ fn transform<S: Simd<f32>, X: Transform<M, N>, const M: usize, const N: usize>(
     for line in 0..lines {
         for lane in (0..LINE).step_by(S::LANES) {
             // Not `array::from_fn`: it is not always inlined.
-            let mut values = [simd.splat(0.0); N];
+            let mut values = [simd.splat(T::zero()); N];
             for (value, from) in values.iter_mut().zip(from) {
                 *value = simd.load(&from[line][lane..]);
             }
@@ -142,12 +145,18 @@ fn inside<const N: usize>(tiling: &Tiling, tile: usize) -> Option<(usize, usize)
 }
 
 /// Copies a tile's positions one after the other, `stride` apart, with zeros for the padding.
-fn gather<const N: usize>(source: &[f32], tiling: &Tiling, tile: usize, stride: usize, out: &mut Vec<f32>) {
+fn gather<T: Element, const N: usize>(
+    source: &[T],
+    tiling: &Tiling,
+    tile: usize,
+    stride: usize,
+    out: &mut Vec<T>,
+) {
     let place = tiling.place(tile);
     let (rows, cols) = (tiling.geometry.rows, tiling.geometry.cols);
     let channels = tiling.geometry.in_channels;
     out.clear();
-    out.resize(N * N * stride, 0.0);
+    out.resize(N * N * stride, T::zero());
     for (index, out) in out.chunks_exact_mut(stride).enumerate() {
         let (i, j) = (index / N, index % N);
         if let (Some(row), Some(col)) = (rows.source(place.row, i), cols.source(place.col, j)) {

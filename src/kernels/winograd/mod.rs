@@ -18,9 +18,9 @@ mod output;
 mod points;
 mod tiling;
 
-pub(crate) use cost::choose;
-pub(crate) use driver::{forward, workspace_bytes};
-pub(crate) use kernel::WinogradKernel;
+pub(super) use cost::{choose, forecast};
+pub(super) use driver::forward;
+pub(super) use kernel::WinogradKernel;
 
 /// The outputs along a side of a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use super::kernel::GROUP;
 use super::points::Transform;
+use crate::Element;
 use crate::kernels::simd::{Kernel, Simd};
 
 /// Where in the output a tile goes.
@@ -18,26 +19,27 @@ pub(super) struct Target {
 
 /// Transforms `products` back, whose tiles are a group of filters for each of the `N * N` points, and writes the
 /// first `filters` of them where `target(tile)` says.
-pub(super) struct OutputTransform<'a, X, F, const M: usize, const N: usize> {
-    pub(super) products: &'a [f32],
+pub(super) struct OutputTransform<'a, T, X, F, const M: usize, const N: usize> {
+    pub(super) products: &'a [T],
     pub(super) filters: usize,
-    pub(super) bias: Option<&'a [f32]>,
+    pub(super) bias: Option<&'a [T]>,
     pub(super) target: F,
     pub(super) row_stride: usize,
     pub(super) col_stride: usize,
-    pub(super) out: &'a mut [f32],
+    pub(super) out: &'a mut [T],
     pub(super) transform: PhantomData<X>,
 }
 
-impl<X, F, const M: usize, const N: usize> Kernel<f32> for OutputTransform<'_, X, F, M, N>
+impl<T, X, F, const M: usize, const N: usize> Kernel<T> for OutputTransform<'_, T, X, F, M, N>
 where
+    T: Element,
     X: Transform<M, N>,
     F: Fn(usize) -> Target,
 {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<f32>>(self, simd: S) {
+    fn run<S: Simd<T>>(self, simd: S) {
         let (points, _) = self.products.as_chunks::<GROUP>();
         let (rows, _) = points.as_chunks::<N>();
         let (tiles, _) = rows.as_chunks::<N>();
@@ -50,12 +52,12 @@ where
                 let lanes = S::LANES.min(self.filters - lane);
                 let bias = match self.bias {
                     Some(bias) => simd.load_up_to(&bias[lane..]),
-                    None => simd.splat(0.0),
+                    None => simd.splat(T::zero()),
                 };
                 // Loops, not `array::from_fn`: it is not always inlined.
-                let mut half = [[simd.splat(0.0); N]; M];
+                let mut half = [[simd.splat(T::zero()); N]; M];
                 for j in 0..N {
-                    let mut column = [simd.splat(0.0); N];
+                    let mut column = [simd.splat(T::zero()); N];
                     for (value, products) in column.iter_mut().zip(products) {
                         *value = simd.load(&products[j][lane..]);
                     }

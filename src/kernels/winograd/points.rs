@@ -15,6 +15,7 @@
 //! powers of two below, so that the entries of `A` and `B` are exact in `f32`; `G` is applied in `f64`. That the points
 //! of the larger tile are `±3/4, ±3/2` and not the usual `±1, ±2` halves its rounding error.
 
+use crate::Element;
 use crate::kernels::simd::Simd;
 
 /// The transforms of tiles of `M` outputs, from `N = M + 2` inputs, along one axis.
@@ -23,10 +24,10 @@ pub(super) trait Transform<const M: usize, const N: usize>: Copy + Send + Sync {
     const POINTS: &'static [f64];
 
     /// `B^T` times a vector.
-    fn input<S: Simd<f32>>(simd: S, d: [S::V; N]) -> [S::V; N];
+    fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; N]) -> [S::V; N];
 
     /// `A^T` times a vector.
-    fn output<S: Simd<f32>>(simd: S, m: [S::V; N]) -> [S::V; M];
+    fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; N]) -> [S::V; M];
 }
 
 /// Tiles of 2 outputs: points 0, 1, -1.
@@ -37,12 +38,12 @@ impl Transform<2, 4> for Two {
     const POINTS: &'static [f64] = &[0.0, 1.0, -1.0];
 
     #[inline(always)]
-    fn input<S: Simd<f32>>(simd: S, d: [S::V; 4]) -> [S::V; 4] {
+    fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; 4]) -> [S::V; 4] {
         [simd.sub(d[2], d[0]), simd.add(d[2], d[1]), simd.sub(d[2], d[1]), simd.sub(d[3], d[1])]
     }
 
     #[inline(always)]
-    fn output<S: Simd<f32>>(simd: S, m: [S::V; 4]) -> [S::V; 2] {
+    fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 4]) -> [S::V; 2] {
         let (sum, difference) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
         [simd.add(m[0], sum), simd.add(difference, m[3])]
     }
@@ -52,17 +53,18 @@ impl Transform<2, 4> for Two {
 #[derive(Clone, Copy)]
 pub(super) struct Four;
 
-const P: f32 = 0.75;
-const Q: f32 = 1.5;
+const P: f64 = 0.75;
+const Q: f64 = 1.5;
 
 impl Transform<4, 6> for Four {
-    const POINTS: &'static [f64] = &[0.0, P as f64, -P as f64, Q as f64, -Q as f64];
+    const POINTS: &'static [f64] = &[0.0, P, -P, Q, -Q];
 
     #[inline(always)]
-    fn input<S: Simd<f32>>(simd: S, d: [S::V; 6]) -> [S::V; 6] {
-        let (p, q) = (simd.splat(P), simd.splat(Q));
-        let (p2, q2) = (simd.splat(P * P), simd.splat(Q * Q));
-        let (sum, product) = (simd.splat(P * P + Q * Q), simd.splat(P * P * Q * Q));
+    fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; 6]) -> [S::V; 6] {
+        let splat = |x| simd.splat(T::of(x));
+        let (p, q) = (splat(P), splat(Q));
+        let (p2, q2) = (splat(P * P), splat(Q * Q));
+        let (sum, product) = (splat(P * P + Q * Q), splat(P * P * Q * Q));
         // f[1], f[2] = (x^2 -+ p x)(x^2 - q^2): what the two share, in even and in odd powers.
         let [even_p, odd_p] = [simd.neg_mul_add(q2, d[2], d[4]), simd.neg_mul_add(q2, d[1], d[3])];
         let [even_q, odd_q] = [simd.neg_mul_add(p2, d[2], d[4]), simd.neg_mul_add(p2, d[1], d[3])];
@@ -77,12 +79,12 @@ impl Transform<4, 6> for Four {
     }
 
     #[inline(always)]
-    fn output<S: Simd<f32>>(simd: S, m: [S::V; 6]) -> [S::V; 4] {
+    fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 6]) -> [S::V; 4] {
         let [sum_p, difference_p] = [simd.add(m[1], m[2]), simd.sub(m[1], m[2])];
         let [sum_q, difference_q] = [simd.add(m[3], m[4]), simd.sub(m[3], m[4])];
-        let both = |p: f32, of_p, q: f32, of_q| {
-            let of_p = simd.mul(simd.splat(p), of_p);
-            simd.mul_add(simd.splat(q), of_q, of_p)
+        let both = |p, of_p, q, of_q| {
+            let of_p = simd.mul(simd.splat(T::of(p)), of_p);
+            simd.mul_add(simd.splat(T::of(q)), of_q, of_p)
         };
         [
             simd.add(simd.add(m[0], sum_p), sum_q),

@@ -199,7 +199,7 @@ impl SoftmaxCrossEntropy {
     /// One weight for each class.
     fn weights<T: Element>(&self, classes: usize) -> Result<Vec<T>> {
         match &self.class_weights {
-            None => crate::tensor::filled(NAME, &[classes], T::one()),
+            None => crate::memory::filled(NAME, &[classes], T::one()),
             Some(weights) if weights.len() != classes => {
                 let expected = format!("{classes} class weights, one for each class");
                 Err(Error::argument(NAME, expected, weights.len()))
@@ -217,7 +217,7 @@ impl SoftmaxCrossEntropy {
             return Err(Error::argument(NAME, "a label smoothing within 0 ..= 1", self.label_smoothing));
         }
         let (rows, classes) = rows_and_classes(NAME, predictions)?;
-        let rows = crate::tensor::len_of(NAME, rows)?;
+        let rows = crate::memory::len_of(NAME, rows)?;
         match targets {
             Targets::Values(_) if self.ignore_index.is_some() => {
                 Err(Error::argument(NAME, "labels as targets, to ignore one", "a tensor"))

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::Reduction;
-use crate::tensor::filled;
+use crate::memory::filled;
 use crate::{Element, Error, Result, Tensor};
 
 /// Below this many predictions, entering the thread pool costs more than it saves.

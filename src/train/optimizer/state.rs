@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use crate::tensor::filled;
+use crate::memory::filled;
 use crate::train::Schedule;
 use crate::{Element, Error, Name, Param, Result};
 

@@ -1,0 +1,64 @@
+//! The ways into the kernels, compiled once for each element type, in this crate: whatever is generic would be compiled
+//! again, with that crate's settings, in every crate that uses it.
+
+use super::conv::{self, PreparedKernel};
+use super::matmul::{self, PackedMatrix};
+use super::pool::{self, Divisor, Taken, Won};
+use super::simd::SimdElement;
+use super::sum;
+use crate::geometry::Geometry2d;
+
+macro_rules! entries {
+    ($($(#[$doc:meta])* $name:ident = $kernel:path, ($($argument:ident: $type:ty),* $(,)?);)*) => {
+        /// The kernels for an element type.
+        pub trait Kernels: SimdElement {
+            $($(#[$doc])* fn $name($($argument: $type),*);)*
+        }
+
+        impl Kernels for f32 {
+            $(#[inline(never)] fn $name($($argument: $type),*) { $kernel($($argument),*) })*
+        }
+
+        impl Kernels for f64 {
+            $(#[inline(never)] fn $name($($argument: $type),*) { $kernel($($argument),*) })*
+        }
+    };
+}
+
+/// What is done to pieces of whole positions of an output while they are in the cache.
+pub type Finish<'a, T> = &'a (dyn Fn(&mut [T]) + Sync);
+
+entries! {
+    /// See [`conv::forward`].
+    conv_forward = conv::forward, (
+        input: &[Self],
+        kernel: (&[Self], &PreparedKernel<Self>),
+        bias: Option<&[Self]>,
+        geometry: &Geometry2d,
+        finish: Finish<'_, Self>,
+        out: &mut [Self],
+    );
+    /// See [`conv::backward_input`].
+    conv_backward_input = conv::backward_input,
+        (grad: &[Self], kernel: &[Self], geometry: &Geometry2d, out: &mut [Self]);
+    /// See [`conv::backward_kernel`].
+    conv_backward_kernel = conv::backward_kernel,
+        (input: &[Self], grad: &[Self], geometry: &Geometry2d, out: &mut [Self]);
+    /// See [`matmul::product`].
+    product = matmul::product, (a: &[Self], b: &PackedMatrix<Self>, bias: Option<&[Self]>, out: &mut [Self]);
+    /// See [`matmul::transposed_product`].
+    transposed_product = matmul::transposed_product,
+        (a: &[Self], b: &[Self], size: (usize, usize), out: &mut [Self]);
+    /// See [`pool::max`].
+    max_pool = pool::max, (input: &[Self], geometry: &Geometry2d, out: &mut [Self], taken: Taken<'_>);
+    /// See [`pool::max_backward`].
+    max_pool_backward = pool::max_backward,
+        (grad: &[Self], won: Won<'_>, geometry: &Geometry2d, out: &mut [Self]);
+    /// See [`pool::average`].
+    average_pool = pool::average, (input: &[Self], geometry: &Geometry2d, divisor: Divisor, out: &mut [Self]);
+    /// See [`pool::average_backward`].
+    average_pool_backward = pool::average_backward,
+        (grad: &[Self], geometry: &Geometry2d, divisor: Divisor, out: &mut [Self]);
+    /// See [`sum::columns`].
+    column_sums = sum::columns, (values: &[Self], sums: &mut [Self]);
+}
