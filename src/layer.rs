@@ -80,6 +80,28 @@ pub trait Layer<T: Element = f32>: Debug + Send + Sync {
     /// If the layer is not built or cannot take `x`.
     fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
 
+    /// The output for `x`, at inference, in place of what `out` holds, whose memory is used again where it can be.
+    /// After an error `out` may hold anything.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    ///
+    /// ```
+    /// use striate::{Conv2D, Layer, Rng, Tensor};
+    /// let mut conv = Conv2D::new(8, 3);
+    /// conv.build(&[1, 10, 10, 3], &mut Rng::seed(1))?;
+    /// let mut maps = Tensor::default();
+    /// for picture in [Tensor::<f32>::zeros(&[1, 10, 10, 3])?, Tensor::full(&[1, 10, 10, 3], 1.0)?] {
+    ///     conv.forward_into(&picture, &mut maps)?; // the second time, without asking for memory
+    ///     assert_eq!(maps, conv.forward(&picture)?);
+    /// }
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    fn forward_into(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
+        *out = self.forward(x)?;
+        Ok(())
+    }
+
     /// The output for `x`, in training: saves on the tape what [`backward`](Self::backward) needs.
     ///
     /// # Errors

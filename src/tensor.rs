@@ -8,7 +8,7 @@ use ndarray::{
     ArcArray, Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMutD, Axis, Dimension, Ix1, Ix2, Ix3, Ix4, IxDyn,
 };
 
-use crate::memory::{filled, len_of, recycle, reserve};
+use crate::memory::{filled, len_of, recycle, reserve, unwritten};
 use crate::{Element, Error, ErrorKind, Result};
 
 /// An n-dimensional array of `f32` or `f64`, backed by [`ndarray`].
@@ -86,6 +86,16 @@ impl<T: Element> Tensor<T> {
         }
         let array = ArcArray::from_shape_vec(IxDyn(shape), elements);
         array.map(Tensor).map_err(|e| Error::shape("from_vec", e, shape))
+    }
+
+    /// Becomes a tensor of this shape that holds anything, in its own memory if that fits; lends all of it to be written.
+    pub(crate) fn unwritten(&mut self, operation: &'static str, shape: &[usize]) -> Result<&mut [T]> {
+        if self.shape() != shape {
+            // What it held goes first: the new one may take its memory.
+            drop(std::mem::take(self));
+            *self = Self::from_vec(shape, unwritten(operation, shape)?)?;
+        }
+        Ok(self.as_mut_slice())
     }
 
     /// The length of every axis.
@@ -386,6 +396,13 @@ impl<T: Element> Tensor<T> {
         let axis = order.remove(from);
         order.insert(to, axis);
         Ok(self.view().permuted_axes(IxDyn(&order)).into())
+    }
+}
+
+impl<T: Element> Default for Tensor<T> {
+    /// No elements, on one axis of length 0: something to be written to.
+    fn default() -> Self {
+        Tensor(ArcArray::from_shape_simple_fn(IxDyn(&[0]), T::zero))
     }
 }
 

@@ -7,7 +7,7 @@ use super::entry::Finish;
 use super::matmul::threads;
 use super::patches::Patches;
 use super::pieces::{each_chunk, even_pieces};
-use super::simd::{Kernel, Simd, isa};
+use super::simd::{Kernel, Simd, Strided, isa};
 use crate::Element;
 
 /// The weights of a convolution whose groups have as many filters as channels, 1, 2 or 4.
@@ -36,16 +36,15 @@ pub(super) fn correlate<T: Element>(
     out: &mut [T],
 ) {
     let work = out.len() * patches.rows.taps * patches.cols.taps * weights.block;
-    let columns = Columns::all(patches, weights.block);
     let line = patches.cols.positions * patches.channels;
     let threads = threads(work);
     let lines = (out.len() / line).div_ceil(2 * threads).clamp(1, BAND_LINES);
     each_chunk(threads > 1, out, lines * line, |band, out| {
         let first = band * lines;
         match weights.block {
-            2 => T::dispatch(isa(), Band::<T, 2> { patches, columns: &columns, weights, bias, first, out }),
-            4 => T::dispatch(isa(), Band::<T, 4> { patches, columns: &columns, weights, bias, first, out }),
-            _ => T::dispatch(isa(), Band::<T, 1> { patches, columns: &columns, weights, bias, first, out }),
+            2 => T::dispatch(isa(), Band::<T, 2> { patches, weights, bias, first, out }),
+            4 => T::dispatch(isa(), Band::<T, 4> { patches, weights, bias, first, out }),
+            _ => T::dispatch(isa(), Band::<T, 1> { patches, weights, bias, first, out }),
         }
         finish(out);
     });
@@ -56,57 +55,10 @@ pub(super) fn correlate<T: Element>(
 const BAND_LINES: usize = 4;
 /// The most columns of a register tile: with so many sums a vector of weights is read once for all of them.
 const COLUMNS: usize = 8;
-/// The most columns of a register tile that shares what it reads.
-const DENSE_COLUMNS: usize = 6;
-
-/// Columns of positions whose windows see the source with the same of their columns of taps.
-struct Columns {
-    columns: Range<usize>,
-    /// The taps, for the first of the columns; a line leaves out the rows that it does not see.
-    taps: Vec<Tap>,
-    taps_a_row: usize,
-}
-
-/// Where a tap reads (wrapping, for rows far outside the source), counted from the start of the source's line that the
-/// window's first row reads, and where its weights lie.
-struct Tap {
-    source: usize,
-    weights: usize,
-}
-
-impl Columns {
-    /// The taps whose rows a line sees.
-    #[inline(always)]
-    fn seen(&self, line: &Line) -> &[Tap] {
-        &self.taps[line.seen.start * self.taps_a_row..line.seen.end * self.taps_a_row]
-    }
-
-    /// All columns: those of the interior together, those that see padding one by one.
-    fn all<T: Element>(patches: &Patches<'_, T>, block: usize) -> Vec<Columns> {
-        let Patches { channels, ref rows, ref cols, .. } = *patches;
-        let interior = cols.interior();
-        let border = (0..interior.start).chain(interior.end..cols.positions).map(|col| col..col + 1);
-        let columns = |columns: Range<usize>| {
-            let inside = cols.inside(columns.start);
-            let tap = |i, j| Tap {
-                source: rows
-                    .beyond_first(i)
-                    .wrapping_mul(cols.source)
-                    .wrapping_add(cols.read(columns.start, j))
-                    .wrapping_mul(channels),
-                weights: (i * cols.taps + j) * block * channels,
-            };
-            let row = |i| inside.clone().map(move |j| tap(i, j));
-            Columns { taps: (0..rows.taps).flat_map(row).collect(), taps_a_row: inside.len(), columns }
-        };
-        border.chain([interior.clone()]).filter(|range| !range.is_empty()).map(columns).collect()
-    }
-}
 
 /// Some rows of positions, from row `first` of all images on.
 struct Band<'a, T, const BLOCK: usize> {
     patches: &'a Patches<'a, T>,
-    columns: &'a [Columns],
     weights: &'a GroupWeights<T>,
     bias: Option<&'a [T]>,
     first: usize,
@@ -114,23 +66,33 @@ struct Band<'a, T, const BLOCK: usize> {
 }
 
 /// What the windows of a row of positions see: which rows of taps, and from where on.
+#[derive(Clone, Default)]
 struct Line {
     seen: Range<usize>,
     /// Where the window's first row lies; it wraps if that is above the source.
     source: usize,
 }
 
-/// Computes all columns in tiles of almost the same size: one of the listed numbers of columns, each followed by how
-/// many columns of the source it sees, or by 0 to read the source tap by tap.
+/// Computes columns in tiles of almost the same size: one of the listed numbers of columns.
 macro_rules! tiles {
-    ($self:ident, $simd:ident, $lines:ident, $columns:ident, $most:ident, $($size:literal $seen:literal)*) => {
-        for (col, size) in even_pieces($columns.columns.clone(), $most) {
+    ($self:ident, $simd:ident, $lines:ident, $columns:expr, $taps:expr, $($size:literal)*) => {
+        for (col, size) in even_pieces($columns, COLUMNS) {
             match size {
-                $($size => $self.tile::<S, $size, $seen>($simd, &$lines, $columns, col),)*
+                $($size => $self.tile::<S, $size>($simd, &$lines, $taps, col),)*
                 _ => {}
             }
         }
     };
+}
+
+/// Computes all columns in tiles of `$size`, the last of which may overlap the one before it, with windows `$kw` wide.
+macro_rules! dense_tiles {
+    ($self:ident, $simd:ident, $lines:ident, $size:literal, $kw:literal) => {{
+        let columns = $self.patches.cols.positions;
+        for col in (0..columns).step_by($size) {
+            $self.dense_tile::<S, $size, $kw>($simd, &$lines, col.min(columns - $size));
+        }
+    }};
 }
 
 impl<T: Element, const BLOCK: usize> Kernel<T> for Band<'_, T, BLOCK> {
@@ -139,17 +101,27 @@ impl<T: Element, const BLOCK: usize> Kernel<T> for Band<'_, T, BLOCK> {
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
         let Patches { channels, ref cols, .. } = *self.patches;
-        let lines: Vec<Line> = (self.first..self.first + self.out.len() / (cols.positions * channels))
-            .map(|line| self.line(line))
-            .collect();
-        let dense = BLOCK == 1 && cols.step == 1 && cols.is_contiguous() && cols.taps == 3;
-        for columns in self.columns {
-            if dense && columns.taps_a_row == 3 {
-                tiles!(self, simd, lines, columns, DENSE_COLUMNS, 1 3 2 4 3 5 4 6 5 7 6 8);
-            } else {
-                tiles!(self, simd, lines, columns, COLUMNS, 1 0 2 0 3 0 4 0 5 0 6 0 7 0 8 0);
+        let count = self.out.len() / (cols.positions * channels);
+        let mut lines: [Line; BAND_LINES] = Default::default();
+        for (line, index) in lines.iter_mut().zip(self.first..self.first + count) {
+            *line = self.line(index);
+        }
+        if BLOCK == 1 && channels >= S::LANES && cols.is_contiguous() && cols.step == 1 {
+            match (cols.taps, cols.positions) {
+                (3, 8..) => return dense_tiles!(self, simd, lines, 8, 3),
+                (5, 8..) => return dense_tiles!(self, simd, lines, 8, 5),
+                (3, 4..) => return dense_tiles!(self, simd, lines, 4, 3),
+                (5, 4..) => return dense_tiles!(self, simd, lines, 4, 5),
+                (7, 4..) => return dense_tiles!(self, simd, lines, 4, 7),
+                _ => {}
             }
         }
+        // Those that see padding one by one, then those of the interior together.
+        let interior = cols.interior();
+        for col in (0..interior.start).chain(interior.end..cols.positions) {
+            self.tile::<S, 1>(simd, &lines, cols.inside(col), col);
+        }
+        tiles!(self, simd, lines, interior, 0..cols.taps, 1 2 3 4 5 6 7 8);
     }
 }
 
@@ -167,67 +139,87 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
         Line { seen, source }
     }
 
-    /// `X` columns from `col` on, in all lines; windows three wide that move by one share the `SEEN` columns they see.
+    /// `X` columns from `col` on, in all lines, whose windows see the source with their columns of taps `taps`: tap by
+    /// tap.
     #[inline(always)]
     #[allow(clippy::needless_range_loop)]
-    fn tile<S: Simd<T>, const X: usize, const SEEN: usize>(
-        &mut self,
-        simd: S,
-        lines: &[Line],
-        columns: &Columns,
-        col: usize,
-    ) {
-        let Patches { source, channels, ref cols, .. } = *self.patches;
+    fn tile<S: Simd<T>, const X: usize>(&mut self, simd: S, lines: &[Line], taps: Range<usize>, col: usize) {
+        let Patches { source, channels, ref rows, ref cols } = *self.patches;
         let (width, step) = (cols.positions * channels, cols.step * channels);
-        let beyond = (col - columns.columns.start) * step;
-        if channels < S::LANES {
-            for (line, out) in lines.iter().zip(self.out.chunks_exact_mut(width)) {
-                for x in 0..X {
-                    let base = line.source.wrapping_add(beyond + x * step);
-                    let out = &mut out[(col + x) * channels..][..channels];
-                    few_channels::<T, S, BLOCK>(
-                        simd,
-                        (source, base),
-                        columns.seen(line),
-                        (self.weights, self.bias),
-                        out,
-                    );
-                }
-            }
-            return;
-        }
+        // From one row, and from one column, of taps to the next.
+        let (down, across) = (rows.beyond_first(1) * cols.source * channels, cols.beyond_first(1) * channels);
+        let beyond = if taps.is_empty() { 0 } else { cols.read(col, taps.start) * channels };
+        let weight = |i: usize, j: usize| (i * cols.taps + j) * BLOCK * channels;
         for first in (0..channels).step_by(S::LANES) {
             // The last vector may overlap the one before it, and computes the same numbers again.
-            let first = first.min(channels - S::LANES);
-            let start = match self.bias {
-                Some(bias) => simd.load(&bias[first..]),
-                None => simd.splat(T::zero()),
-            };
-            let weights = &self.weights.values[first..];
+            let first = first.min(channels.saturating_sub(S::LANES));
+            let start = simd.load_up_to(self.bias.map_or(&[], |bias| &bias[first..]));
             for (line, out) in lines.iter().zip(self.out.chunks_exact_mut(width)) {
                 let base = line.source.wrapping_add(beyond + first);
                 let mut sums = [start; X];
-                if SEEN > 0 {
-                    for taps in columns.seen(line).chunks_exact(3) {
-                        let w = simd.load_strided::<3>(&weights[taps[0].weights..], channels);
-                        let values =
-                            simd.load_strided::<SEEN>(&source[base.wrapping_add(taps[0].source)..], step);
+                for i in line.seen.clone() {
+                    for (place, j) in taps.clone().enumerate() {
+                        let seen =
+                            &source[base.wrapping_add(i.wrapping_mul(down)).wrapping_add(place * across)..];
+                        let weights = &self.weights.values[weight(i, j) + first..];
+                        if channels < S::LANES {
+                            few_channels::<T, S, X, BLOCK>(simd, seen, weights, (channels, step), &mut sums);
+                            continue;
+                        }
+                        let weights = simd.load_strided::<BLOCK>(weights, channels);
+                        let values = simd.load_strided::<X>(seen, step);
                         for x in 0..X {
-                            for j in 0..3 {
-                                sums[x] = simd.mul_add(values[x + j], w[j], sums[x]);
+                            for lane in 0..BLOCK {
+                                let value = simd.spread::<BLOCK>(values[x], lane);
+                                sums[x] = simd.mul_add(value, weights[lane], sums[x]);
                             }
                         }
                     }
-                    simd.store_strided(sums, &mut out[col * channels + first..], channels);
-                    continue;
                 }
-                for tap in columns.seen(line) {
-                    let weights = simd.load_strided::<BLOCK>(&weights[tap.weights..], channels);
-                    let values = simd.load_strided::<X>(&source[base.wrapping_add(tap.source)..], step);
+                let out = &mut out[col * channels + first..];
+                if channels < S::LANES {
                     for x in 0..X {
-                        for lane in 0..BLOCK {
-                            let value = simd.spread::<BLOCK>(values[x], lane);
-                            sums[x] = simd.mul_add(value, weights[lane], sums[x]);
+                        simd.store_up_to(sums[x], &mut out[x * channels..][..channels]);
+                    }
+                } else {
+                    simd.store_strided(sums, out, channels);
+                }
+            }
+        }
+    }
+
+    /// `X` columns from `col` on, in all lines, for windows `KW` wide that move by one: each column of the source that
+    /// they see is read once for all of them. What lies in the padding is passed over.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)]
+    fn dense_tile<S: Simd<T>, const X: usize, const KW: usize>(
+        &mut self,
+        simd: S,
+        lines: &[Line],
+        col: usize,
+    ) {
+        let Patches { source, channels, ref rows, ref cols } = *self.patches;
+        let (width, pitch) = (cols.positions * channels, rows.beyond_first(1) * cols.source * channels);
+        let (before, inside, _) = cols.cover(col..col + X);
+        for first in vectors::<S, T>(channels) {
+            let start = self.start(simd, first);
+            let weights = &self.weights.values[first..];
+            for (line, out) in lines.iter().zip(self.out.chunks_exact_mut(width)) {
+                let base = line.source.wrapping_add(inside.start * channels + first);
+                let mut sums = [start; X];
+                for i in line.seen.clone() {
+                    let weights = simd.load_strided::<KW>(&weights[i * KW * channels..], channels);
+                    let seen = &source[base.wrapping_add(i.wrapping_mul(pitch))..];
+                    let seen = Strided::<T, S>::new(seen, channels, inside.len());
+                    for column in 0..X + KW - 1 {
+                        let place = column.wrapping_sub(before);
+                        if place < seen.count() {
+                            let value = simd.load_at(&seen, place);
+                            for j in 0..KW {
+                                if column >= j && column - j < X {
+                                    sums[column - j] = simd.mul_add(value, weights[j], sums[column - j]);
+                                }
+                            }
                         }
                     }
                 }
@@ -235,27 +227,41 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
             }
         }
     }
-}
 
-/// One position of fewer channels than a vector has lanes.
-#[inline(always)]
-fn few_channels<T: Element, S: Simd<T>, const BLOCK: usize>(
-    simd: S,
-    (source, base): (&[T], usize),
-    taps: &[Tap],
-    (weights, bias): (&GroupWeights<T>, Option<&[T]>),
-    out: &mut [T],
-) {
-    let channels = out.len();
-    let mut sum = simd.load_up_to(bias.unwrap_or_default());
-    for tap in taps {
-        let values = simd.load_up_to(&source[base.wrapping_add(tap.source)..][..channels]);
-        for lane in 0..BLOCK {
-            let weights = simd.load_up_to(&weights.values[tap.weights + lane * channels..][..channels]);
-            sum = simd.mul_add(simd.spread::<BLOCK>(values, lane), weights, sum);
+    /// What the sums of the channels from `first` on start from.
+    #[inline(always)]
+    fn start<S: Simd<T>>(&self, simd: S, first: usize) -> S::V {
+        match self.bias {
+            Some(bias) => simd.load(&bias[first..]),
+            None => simd.splat(T::zero()),
         }
     }
-    simd.store_up_to(sum, out);
+}
+
+/// Where the vectors over so many channels, at least one vector's, start: the last may overlap the one before it, and
+/// computes the same numbers again.
+#[inline(always)]
+fn vectors<S: Simd<T>, T: Element>(channels: usize) -> impl Iterator<Item = usize> {
+    (0..channels).step_by(S::LANES).map(move |first| first.min(channels - S::LANES))
+}
+
+/// Adds one tap of `X` positions, `step` apart, of fewer channels than a vector has lanes.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+fn few_channels<T: Element, S: Simd<T>, const X: usize, const BLOCK: usize>(
+    simd: S,
+    seen: &[T],
+    weights: &[T],
+    (channels, step): (usize, usize),
+    sums: &mut [S::V; X],
+) {
+    for x in 0..X {
+        let value = simd.load_up_to(&seen[x * step..][..channels]);
+        for lane in 0..BLOCK {
+            let weights = simd.load_up_to(&weights[lane * channels..][..channels]);
+            sums[x] = simd.mul_add(simd.spread::<BLOCK>(value, lane), weights, sums[x]);
+        }
+    }
 }
 
 /// Adds to one row of the kernel's gradient, `[kw, channels]`, what the positions `pixels` contribute.

@@ -237,15 +237,14 @@ impl<T: Element> Conv2D<T> {
         self.window.conv(input, &[kh, kw, channels / self.window.group_count(), self.filters])
     }
 
-    /// The convolution with the layer's weights, each tile of it through `finish`.
-    fn convolve(&self, x: &Tensor<T>, finish: Finish<'_, T>) -> Result<Tensor<T>> {
+    /// The convolution with the layer's weights to `out`, each tile of it through `finish`.
+    fn convolve(&self, x: &Tensor<T>, finish: Finish<'_, T>, out: &mut Tensor<T>) -> Result<()> {
         let weights = self.weights.as_ref().ok_or_else(|| Error::not_built(KIND))?;
         weights.check(KIND)?;
         let geometry = self.window.conv(x.shape(), weights.kernel().shape())?;
-        let mut out = unwritten(KIND, &geometry.output_shape())?;
-        let kernel = weights.prepared();
-        T::conv_forward(x.as_slice(), kernel, weights.bias(), &geometry, finish, &mut out);
-        Tensor::from_vec(&geometry.output_shape(), out)
+        let out = out.unwritten(KIND, &geometry.output_shape())?;
+        T::conv_forward(x.as_slice(), weights.prepared(), weights.bias(), &geometry, finish, out);
+        Ok(())
     }
 
     /// Adds up the gradients of the weights; returns what the input's gradient follows from.
@@ -282,11 +281,18 @@ impl<T: Element> Layer<T> for Conv2D<T> {
     }
 
     fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
-        self.convolve(x, &|tile| self.activation.apply(tile, self.filters))
+        let mut out = Tensor::default();
+        self.forward_into(x, &mut out)?;
+        Ok(out)
+    }
+
+    fn forward_into(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
+        self.convolve(x, &|tile| self.activation.apply(tile, self.filters), out)
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        let y = self.convolve(&x, &|_| {})?;
+        let mut y = Tensor::default();
+        self.convolve(&x, &|_| {}, &mut y)?;
         tape.push(KIND, Saved::Tensor(x));
         self.activation.forward_train(y, tape)
     }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use super::weights::Weights;
 use crate::kernels::matmul::PackedMatrix;
 use crate::layer::{Name, Param, Saved, Tape};
-use crate::memory::{len_of, unwritten};
+use crate::memory::len_of;
 use crate::ops::{self, check_shape};
 use crate::{Activation, Cost, Element, Error, Initializer, Layer, Reach, Result, Rng, Tensor};
 
@@ -134,18 +134,17 @@ impl<T: Element> Dense<T> {
         }
     }
 
-    /// `x * kernel + bias`, before the activation.
-    fn pre_activation(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+    /// `x * kernel + bias`, before the activation, to `out`.
+    fn pre_activation(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
         let weights = self.weights.as_ref().ok_or_else(|| Error::not_built(KIND))?;
         weights.check(KIND)?;
         let features = self.features(x.shape())?;
         check_features(features, weights.kernel())?;
-        let shape = self.output_shape(x.shape())?;
-        let mut out = unwritten(KIND, &shape)?;
+        let out = out.unwritten(KIND, &self.output_shape(x.shape())?)?;
         let (kernel, packed) = weights.prepared();
         let packed = packed.get_or_init(|| PackedMatrix::new(kernel, features, self.units));
-        T::product(x.as_slice(), packed, weights.bias(), &mut out);
-        Tensor::from_vec(&shape, out)
+        T::product(x.as_slice(), packed, weights.bias(), out);
+        Ok(())
     }
 
     /// Adds up the gradients of the weights; returns the gradient before the activation, as a matrix, and the input's
@@ -202,11 +201,20 @@ impl<T: Element> Layer<T> for Dense<T> {
     }
 
     fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
-        self.activation.on(self.pre_activation(x)?)
+        let mut y = Tensor::default();
+        self.pre_activation(x, &mut y)?;
+        self.activation.on(y)
+    }
+
+    fn forward_into(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
+        self.pre_activation(x, out)?;
+        *out = self.activation.on(std::mem::take(out))?;
+        Ok(())
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        let y = self.pre_activation(&x)?;
+        let mut y = Tensor::default();
+        self.pre_activation(&x, &mut y)?;
         tape.push(KIND, Saved::Tensor(x));
         self.activation.forward_train(y, tape)
     }

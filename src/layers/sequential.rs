@@ -178,6 +178,9 @@ macro_rules! sequential {
     };
 }
 
+/// Multiplications of a model from which on some layer is likely to be shared among threads.
+const PARALLEL_MODEL: u64 = 1 << 19;
+
 impl<T: Element> Layer<T> for Sequential<T> {
     fn kind(&self) -> &'static str {
         "Sequential"
@@ -197,10 +200,27 @@ impl<T: Element> Layer<T> for Sequential<T> {
     }
 
     fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
-        self.layers
-            .iter()
-            .enumerate()
-            .try_fold(x.clone(), |x, (i, layer)| layer.forward(&x).map_err(|e| e.in_layer(i)))
+        let mut out = Tensor::default();
+        self.forward_into(x, &mut out)?;
+        Ok(out)
+    }
+
+    fn forward_into(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
+        let mut all = || {
+            let Some((last, before)) = self.layers.split_last() else {
+                *out = x.clone();
+                return Ok(());
+            };
+            let mut layers = before.iter().enumerate();
+            let x =
+                layers.try_fold(x.clone(), |x, (i, layer)| layer.forward(&x).map_err(|e| e.in_layer(i)))?;
+            last.forward_into(&x, out).map_err(|e| e.in_layer(before.len()))
+        };
+        // The threads are entered once, and not once a layer: coming from outside costs tens of microseconds.
+        match self.cost(x.shape()) {
+            Ok(cost) if cost.multiplications >= PARALLEL_MODEL => rayon::scope(|_| all()),
+            _ => all(),
+        }
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {

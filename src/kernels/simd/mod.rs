@@ -16,6 +16,7 @@ mod isa;
 mod neon;
 mod portable;
 mod prefetch;
+mod strided;
 #[cfg(test)]
 mod tests;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -24,6 +25,7 @@ mod wasm;
 pub use isa::{Isa, force_isa, isa};
 
 use portable::Portable;
+pub use strided::Strided;
 
 /// The most lanes of any vector.
 pub(super) const MAX_LANES: usize = 16;
@@ -71,6 +73,12 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
             *vector = self.load(&from[i * stride..]);
         }
         vectors
+    }
+
+    /// Number `index` of some vectors.
+    #[inline(always)]
+    fn load_at(self, from: &Strided<'_, T, Self>, index: usize) -> Self::V {
+        self.load(from.from(index))
     }
 
     /// Writes vectors to the multiples of `stride`.
