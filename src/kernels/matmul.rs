@@ -349,10 +349,10 @@ impl<'a, T: Element> Block<'a, '_, T> {
             }
         }
         if columns.len() == V * S::LANES && matches!(self.finish, Finish::Store(_)) {
-            for i in 0..M {
+            for (i, sums) in sums.iter().enumerate() {
                 let out = &mut self.out.row(row + i)[place..][..V * S::LANES];
-                for v in 0..V {
-                    simd.store(sums[i][v], &mut out[v * S::LANES..]);
+                for (v, &sum) in sums.iter().enumerate() {
+                    simd.store(sum, &mut out[v * S::LANES..]);
                 }
             }
         } else {

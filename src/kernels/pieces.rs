@@ -49,7 +49,8 @@ pub(super) fn each_piece<T: Send>(
             if parallel {
                 rayon::join(first, rest);
             } else {
-                (first(), rest());
+                first();
+                rest();
             }
         }
     }
