@@ -3,6 +3,7 @@
 //! `cargo bench` runs all, `cargo bench -- 7x7` those whose name matches, `cargo bench -- --quick` or
 //! `STRIATE_QUICK=1 cargo bench` all of them in less time. After Criterion's own output comes one table, which sets
 //! each layer against what the machine can do at most. [peers](peers) compares with other libraries.
+#![deny(unsafe_code)]
 
 #[path = "support/machine.rs"]
 mod machine;

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 from python import onnx_models, report, suite
 from python.engines import OURS, PEERS
 from python.measure import measure
+
+#: Programs at work before the run begins, on average over a minute.
+BUSY = 0.5
 
 
 def main():
@@ -22,11 +26,13 @@ def main():
         onnx_models.write(layer, models)
 
     peers = [engine for engine in PEERS if options.engines is None or engine.name in options.engines]
-    started = time.strftime("%Y-%m-%d")
+    date, load = time.strftime("%Y-%m-%d"), os.getloadavg()[0]
+    if load > BUSY:
+        print(f"the machine is busy (load {load:.1f}): times will be longer than they need be, and ratios unfair")
     runs = [measure(threads, layers, peers, options, models) for threads in options.threads]
     (options.work / "times.json").write_text(json.dumps([run.as_json() for run in runs], indent=1))
 
-    text = report.markdown(runs, layers, [OURS, *peers], started)
+    text = report.markdown(runs, layers, [OURS, *peers], date, load)
     print(text)
     if options.output:
         options.output.write_text(text)

@@ -9,17 +9,17 @@ from . import suite
 from .engines import OURS
 
 
-def markdown(runs, layers, engines, date):
+def markdown(runs, layers, engines, date, load):
     """All of it."""
     parts = [
-        _head(runs, engines, date),
+        _head(runs, engines, date, load),
         _classes(runs, layers),
         *(_layers(run, layers, engines) for run in runs),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _head(runs, engines, date):
+def _head(runs, engines, date, load):
     machine = runs[0].machine
     peaks = "; ".join(f"{run.machine.flops / 1e9:.1f} GFLOP/s with {_threads(run)}" for run in runs)
     rows = [(engine.name, engine.version, engine.mode) for engine in engines if _took_part(engine, runs)]
@@ -27,7 +27,8 @@ def _head(runs, engines, date):
 
 Forward passes of the layers of [suite](suite), single precision, constant weights, with bias; made by [peers](peers) on {date}.
 
-- **Machine:** {_processor()}, {os.cpu_count()} processors, {platform.system()} {platform.machine()}; widest instructions {machine.instructions}.
+- **Machine:** {_processor()}, {os.cpu_count()} processors, {platform.system()} {platform.machine()}; widest instructions {machine.instructions};
+  load of {load:.1f} before the run.
 - **Peak** of fused multiply-adds, measured in the same run: {peaks}.
 - **Ratio:** the time of the peer that striate does worst against, over striate's. Above 1, striate is the fastest. In each of several rounds every
   peer has its turn, striate one right before it, and nothing else runs; the fastest call of these turns counts, and next to it, the median.

@@ -10,6 +10,7 @@
 //! | `machine` | `ok`, operations a second, then sizes of data and bytes a second, then the instructions |
 //!
 //! An answer that does not begin with `ok` says what went wrong.
+#![deny(unsafe_code)]
 
 mod data;
 mod engines;
