@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{Bencher, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
-use striate::{Dense, Layer, Rng, Tensor};
+use striate::{Algorithm, Dense, Layer, Rng, Tensor};
 use table::{Row, Table};
 
 /// A group of Criterion's, whose fastest calls go into the table too.
@@ -38,7 +38,18 @@ impl<'a> Group<'a> {
 
     /// Measures what `layer` makes of an input of this shape. It is only built if its name is asked for.
     fn bench(&mut self, name: &str, layer: impl Fn() -> Box<dyn Layer>, input: &[usize]) {
-        let row = Row::new(name, layer().as_ref(), input).expect("a layer that takes the input");
+        self.bench_with(name, None, layer, input);
+    }
+
+    /// The same for a layer whose algorithm is known.
+    fn bench_with(
+        &mut self,
+        name: &str,
+        algorithm: Option<Algorithm>,
+        layer: impl Fn() -> Box<dyn Layer>,
+        input: &[usize],
+    ) {
+        let row = Row::new(name, algorithm, layer().as_ref(), input).expect("a layer that takes the input");
         self.criterion.throughput(match row.operations {
             0 => Throughput::Bytes(row.bytes as u64),
             operations => Throughput::Elements(operations),
@@ -78,7 +89,8 @@ fn time(bencher: &mut Bencher<'_>, layer: &dyn Layer, x: &Tensor, mut record: im
 
 fn conv(mut group: Group<'_>) {
     for (name, conv) in suite::convolutions() {
-        group.bench(name, || Box::new(conv.layer()), &conv.input);
+        let plan = conv.layer().plan(&conv.input).expect("a layer that takes the input");
+        group.bench_with(name, Some(plan.algorithm()), || Box::new(conv.layer()), &conv.input);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use striate::{Layer, Result};
+use striate::{Algorithm, Layer, Result};
 
 use crate::machine::Machine;
 
@@ -10,6 +10,8 @@ use crate::machine::Machine;
 #[derive(Clone, Debug)]
 pub struct Row {
     name: String,
+    /// Of a convolution.
+    algorithm: Option<Algorithm>,
     /// Multiplications and additions, those with padding included; none for pooling.
     pub operations: u64,
     /// Read or written at least once: the input, the weights, the output.
@@ -20,12 +22,17 @@ pub struct Row {
 
 impl Row {
     /// What `layer` has to do for an input of this shape; it need not be built.
-    pub fn new(name: &str, layer: &dyn Layer, input: &[usize]) -> Result<Row> {
+    pub fn new(name: &str, algorithm: Option<Algorithm>, layer: &dyn Layer, input: &[usize]) -> Result<Row> {
         let cost = layer.cost(input)?;
         let elements = |shape: &[usize]| shape.iter().product::<usize>();
         let numbers = elements(input) + cost.params + elements(&layer.output_shape(input)?);
-        let bytes = numbers * size_of::<f32>();
-        Ok(Row { name: name.to_string(), operations: 2 * cost.multiplications, bytes, time: Duration::MAX })
+        Ok(Row {
+            name: name.to_string(),
+            algorithm,
+            operations: 2 * cost.multiplications,
+            bytes: numbers * size_of::<f32>(),
+            time: Duration::MAX,
+        })
     }
 
     fn seconds(&self) -> f64 {
@@ -64,15 +71,16 @@ fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
 
-/// A column: its header, and what it says of a row.
-type Column = (&'static str, fn(&Row, &Machine) -> String);
+/// A column: its header, its width, and what it says of a row.
+type Column = (&'static str, usize, fn(&Row, &Machine) -> String);
 
 /// From left to right, after the layers' names.
-const COLUMNS: [Column; 4] = [
-    ("time", |row, _| format!("{:.1} us", row.seconds() * 1e6)),
-    ("speed", |row, _| row.speed()),
-    ("of the peak", Row::share_of_peak),
-    ("of the limit", Row::share_of_limit),
+const COLUMNS: [Column; 5] = [
+    ("algorithm", 21, |row, _| row.algorithm.map_or("-".to_string(), |algorithm| algorithm.to_string())),
+    ("time", 14, |row, _| format!("{:.1} us", row.seconds() * 1e6)),
+    ("speed", 15, |row, _| row.speed()),
+    ("of the peak", 13, Row::share_of_peak),
+    ("of the limit", 14, Row::share_of_limit),
 ];
 
 /// The rows of what was measured, in the order of the measurements.
@@ -93,11 +101,11 @@ impl Table {
         let Some(width) = self.0.iter().map(|row| row.name.len()).max() else { return };
         let threads = rayon::current_num_threads();
         let machine = Machine::measure(threads);
-        let headers: String = COLUMNS.iter().map(|(header, _)| format!("{header:>16}")).collect();
+        let headers: String = COLUMNS.iter().map(|(header, width, _)| format!("{header:>width$}")).collect();
         println!("\n{:width$}{headers}", "layer");
         for row in &self.0 {
             let cells: String =
-                COLUMNS.iter().map(|(_, cell)| format!("{:>16}", cell(row, &machine))).collect();
+                COLUMNS.iter().map(|(_, width, cell)| format!("{:>width$}", cell(row, &machine))).collect();
             println!("{:width$}{cells}", row.name);
         }
         explain(&machine, threads);
