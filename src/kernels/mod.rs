@@ -15,3 +15,12 @@ pub(crate) mod pool;
 pub(crate) mod simd;
 pub(crate) mod sum;
 mod winograd;
+
+/// Runs on a pool of so many threads; in place on WebAssembly, which has none.
+#[cfg(test)]
+fn on<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+        Err(_) if cfg!(target_family = "wasm") => f(),
+        pool => pool.unwrap().install(f),
+    }
+}

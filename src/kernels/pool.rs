@@ -114,6 +114,7 @@ fn piece<T>(values: &[T], index: usize, len: usize) -> &[T] {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::on;
     use super::*;
     use crate::{Padding, Window2d};
 
@@ -325,9 +326,7 @@ mod tests {
                 backward(&geometry, |out| average_backward(&means, &geometry, Divisor::InsideInput, out));
             [most, means, dx, shares].map(|v| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
         };
-        let with =
-            |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);
         assert!(geometry.multiplications() as usize > 4 * TASK_WORK);
-        assert_eq!(with(1), with(2));
+        assert_eq!(on(1, all), on(2, all));
     }
 }

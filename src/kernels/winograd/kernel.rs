@@ -11,7 +11,8 @@ use crate::geometry::Geometry2d;
 use crate::kernels::matmul::{Panels, pack, panels_len};
 use crate::kernels::simd::{Isa, isa};
 
-/// Filters that are multiplied and transformed back together: whole panels on every instruction set.
+/// Filters that are multiplied and transformed back together: whole vectors on every instruction set, and two panels of
+/// `f32` with AVX2. AVX-512 has them in panels of two vectors.
 pub(super) const GROUP: usize = 32;
 
 /// A kernel of 3x3 transformed and packed for [`forward`](super::forward).

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::geometry::Geometry2d;
+use crate::kernels::on;
 use crate::kernels::simd::Isa;
 use crate::{Padding, Window2d};
 
@@ -98,11 +99,6 @@ proptest! {
             }
         }
     }
-}
-
-/// Runs on a pool of its own.
-fn on<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
 }
 
 /// Layers that are split by bands and by filters, with channels that fill vectors and that do not.
