@@ -1,10 +1,13 @@
 //! Average pooling: first the columns of each row of windows are added up, then the windows along that line. Two short
-//! sums in place of one long one are faster, and round less.
+//! sums in place of one long one are faster, and round less. No sum goes on from that of a neighbouring window: what
+//! large numbers take from the small ones would stay when they leave.
 
 use std::iter::zip;
 use std::ops::Range;
 
+use super::forward::{Reduction, reduce};
 use super::{Direction, Rows, columns_inside, compute, piece};
+use crate::kernels::simd::{Simd, isa};
 use crate::kernels::sum::add;
 use crate::{Element, Geometry2d, WindowAxis};
 
@@ -57,43 +60,37 @@ impl Divisor {
 
 /// The sum over each window, divided by its divisor. Writes all of `out`.
 pub(crate) fn average<T: Element>(input: &[T], geometry: &Geometry2d, divisor: Divisor, out: &mut [T]) {
-    let direction = Forward { input, geometry, divisor, inside: columns_inside(geometry) };
-    let nothing = &mut vec![(); out.len()];
-    compute(&direction, Rows::of_output(geometry), out, nothing);
+    reduce(isa(), input, geometry, Mean { divisor }, out);
 }
 
-struct Forward<'a, T> {
-    input: &'a [T],
-    geometry: &'a Geometry2d,
-    divisor: Divisor,
-    inside: Vec<Range<usize>>,
+/// Sums, divided.
+#[derive(Clone, Copy)]
+pub(super) struct Mean {
+    pub(super) divisor: Divisor,
 }
 
-impl<T: Element> Direction<T, ()> for Forward<'_, T> {
+impl<T: Element> Reduction<T> for Mean {
+    type Exact = Self;
+
     #[inline(always)]
-    fn row(&self, image: usize, row: usize, out: &mut [T], _: &mut [()], sums: &mut Vec<T>) {
-        let Geometry2d { rows, cols, in_channels: channels, .. } = *self.geometry;
-        let line = cols.input * channels;
-        sums.resize(line, T::zero());
-        let lines = rows.taps(row).map(|i| image * rows.input + rows.read(row, i));
-        total(sums, lines.map(|y| piece(self.input, y, line)));
-        let row_count = self.divisor.count(&rows, row);
-        for ((col, out), taps) in out.chunks_exact_mut(channels).enumerate().zip(&self.inside) {
-            total(out, taps.clone().map(|j| piece(sums, cols.read(col, j), channels)));
-            let divisor: T = self.divisor.of(row_count, self.divisor.count(&cols, col));
-            out.iter_mut().for_each(|out| *out /= divisor);
-        }
+    fn join<S: Simd<T>>(self, simd: S, a: S::V, b: S::V) -> S::V {
+        simd.add(a, b)
     }
-}
 
-/// The sum of the parts, element by element.
-#[inline(always)]
-fn total<'a, T: Element>(sum: &mut [T], mut parts: impl Iterator<Item = &'a [T]>) {
-    match parts.next() {
-        Some(first) => sum.copy_from_slice(first),
-        None => sum.fill(T::zero()),
+    #[inline(always)]
+    fn divisor(self, geometry: &Geometry2d, row: usize, col: usize) -> Option<T> {
+        let (rows, cols) = (self.divisor.count(&geometry.rows, row), self.divisor.count(&geometry.cols, col));
+        Some(self.divisor.of(rows, cols))
     }
-    parts.for_each(|part| add(sum, part));
+
+    #[inline(always)]
+    fn watch<S: Simd<T>>(self, _: S, watched: S::V, _: S::V) -> S::V {
+        watched
+    }
+
+    fn exact(self) -> Self {
+        self
+    }
 }
 
 /// The gradient of the input: every position gets its share of the gradients of all windows that see it. Writes all

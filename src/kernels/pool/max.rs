@@ -1,9 +1,12 @@
-//! Max pooling. NaN is larger than any number, and of equals the first in row-major order wins.
+//! Max pooling. NaN is larger than any number, and of equals the first in row-major order wins (which of two zeros the
+//! value is may depend on whether the winner is written down).
 
 use std::iter::zip;
 use std::ops::Range;
 
+use super::forward::{Reduction, reduce};
 use super::{Direction, Rows, columns_inside, compute, piece};
+use crate::kernels::simd::{Simd, isa};
 use crate::{Element, Geometry2d};
 
 /// How the winner within a window is written down: by the number of its tap, `row * kw + column`.
@@ -47,12 +50,70 @@ pub enum Won<'a> {
 
 /// The largest that each window sees, to `out`, and the tap that saw it, to `taken`. Writes all of both.
 pub(crate) fn max<T: Element>(input: &[T], geometry: &Geometry2d, out: &mut [T], taken: Taken<'_>) {
-    let direction = Forward { input, geometry, inside: columns_inside(geometry) };
-    let rows = Rows::of_output(geometry);
     match taken {
-        Taken::Nowhere => compute(&direction, rows, out, &mut vec![(); out.len()]),
-        Taken::Bytes(taps) => compute(&direction, rows, out, taps),
-        Taken::Numbers(taps) => compute(&direction, rows, out, taps),
+        Taken::Nowhere => reduce(isa(), input, geometry, LargestNumber, out),
+        Taken::Bytes(taps) => with_taps(input, geometry, out, taps),
+        Taken::Numbers(taps) => with_taps(input, geometry, out, taps),
+    }
+}
+
+fn with_taps<T: Element, I: TapNumber>(input: &[T], geometry: &Geometry2d, out: &mut [T], taps: &mut [I]) {
+    let direction = Forward { input, geometry, inside: columns_inside(geometry) };
+    compute(&direction, Rows::of_output(geometry), out, taps);
+}
+
+/// The largest, where all are numbers. The sum of all of them tells whether they are: it is NaN if one of them is, and
+/// adding up costs less than looking for NaN in every pair. It may be NaN without one, where infinities meet.
+#[derive(Clone, Copy)]
+pub(super) struct LargestNumber;
+
+impl<T: Element> Reduction<T> for LargestNumber {
+    type Exact = Largest;
+
+    #[inline(always)]
+    fn join<S: Simd<T>>(self, simd: S, a: S::V, b: S::V) -> S::V {
+        simd.larger(a, b)
+    }
+
+    #[inline(always)]
+    fn watch<S: Simd<T>>(self, simd: S, watched: S::V, x: S::V) -> S::V {
+        simd.add(watched, x)
+    }
+
+    #[inline(always)]
+    fn divisor(self, _: &Geometry2d, _: usize, _: usize) -> Option<T> {
+        None
+    }
+
+    fn exact(self) -> Largest {
+        Largest
+    }
+}
+
+/// The largest, or NaN.
+#[derive(Clone, Copy)]
+pub(super) struct Largest;
+
+impl<T: Element> Reduction<T> for Largest {
+    type Exact = Self;
+
+    #[inline(always)]
+    fn join<S: Simd<T>>(self, simd: S, a: S::V, b: S::V) -> S::V {
+        simd.max(a, b)
+    }
+
+    #[inline(always)]
+    fn watch<S: Simd<T>>(self, _: S, watched: S::V, _: S::V) -> S::V {
+        watched
+    }
+
+    #[inline(always)]
+    fn divisor(self, _: &Geometry2d, _: usize, _: usize) -> Option<T> {
+        None
+    }
+
+    fn exact(self) -> Self {
+        self
     }
 }
 

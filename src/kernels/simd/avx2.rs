@@ -30,7 +30,9 @@ unsafe fn enter<T: Copy + Default, S: Simd<T>, K: Kernel<T>>(simd: S, kernel: K)
 intrinsics! {
     Avx2: Avx2, f32, __m256, 8 lanes, panels of 2,
     enter: enter,
-    splat: _mm256_set1_ps, add: _mm256_add_ps, sub: _mm256_sub_ps, mul: _mm256_mul_ps,
+    splat: _mm256_set1_ps, add: _mm256_add_ps, sub: _mm256_sub_ps, mul: _mm256_mul_ps, div: _mm256_div_ps,
+    larger: |a, b| _mm256_max_ps(b, a),
+    max: |a, b| _mm256_blendv_ps(_mm256_max_ps(b, a), b, _mm256_cmp_ps::<_CMP_UNORD_Q>(b, b)),
     load: |from| _mm256_loadu_ps(from),
     store: |to, v| _mm256_storeu_ps(to, v),
     mul_add: |a, b, c| _mm256_fmadd_ps(a, b, c),
@@ -48,7 +50,9 @@ intrinsics! {
 intrinsics! {
     Avx2: Avx2, f64, __m256d, 4 lanes, panels of 2,
     enter: enter,
-    splat: _mm256_set1_pd, add: _mm256_add_pd, sub: _mm256_sub_pd, mul: _mm256_mul_pd,
+    splat: _mm256_set1_pd, add: _mm256_add_pd, sub: _mm256_sub_pd, mul: _mm256_mul_pd, div: _mm256_div_pd,
+    larger: |a, b| _mm256_max_pd(b, a),
+    max: |a, b| _mm256_blendv_pd(_mm256_max_pd(b, a), b, _mm256_cmp_pd::<_CMP_UNORD_Q>(b, b)),
     load: |from| _mm256_loadu_pd(from),
     store: |to, v| _mm256_storeu_pd(to, v),
     mul_add: |a, b, c| _mm256_fmadd_pd(a, b, c),

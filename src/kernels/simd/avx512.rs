@@ -49,7 +49,9 @@ macro_rules! masked {
 intrinsics! {
     Avx512: Avx512, f32, __m512, 16 lanes, panels of 4,
     enter: enter,
-    splat: _mm512_set1_ps, add: _mm512_add_ps, sub: _mm512_sub_ps, mul: _mm512_mul_ps,
+    splat: _mm512_set1_ps, add: _mm512_add_ps, sub: _mm512_sub_ps, mul: _mm512_mul_ps, div: _mm512_div_ps,
+    larger: |a, b| _mm512_max_ps(b, a),
+    max: |a, b| _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(b, b), _mm512_max_ps(b, a), b),
     load: |from| _mm512_loadu_ps(from),
     store: |to, v| _mm512_storeu_ps(to, v),
     mul_add: |a, b, c| _mm512_fmadd_ps(a, b, c),
@@ -68,7 +70,9 @@ intrinsics! {
 intrinsics! {
     Avx512: Avx512, f64, __m512d, 8 lanes, panels of 4,
     enter: enter,
-    splat: _mm512_set1_pd, add: _mm512_add_pd, sub: _mm512_sub_pd, mul: _mm512_mul_pd,
+    splat: _mm512_set1_pd, add: _mm512_add_pd, sub: _mm512_sub_pd, mul: _mm512_mul_pd, div: _mm512_div_pd,
+    larger: |a, b| _mm512_max_pd(b, a),
+    max: |a, b| _mm512_mask_blend_pd(_mm512_cmp_pd_mask::<_CMP_UNORD_Q>(b, b), _mm512_max_pd(b, a), b),
     load: |from| _mm512_loadu_pd(from),
     store: |to, v| _mm512_storeu_pd(to, v),
     mul_add: |a, b, c| _mm512_fmadd_pd(a, b, c),

@@ -17,7 +17,9 @@ macro_rules! intrinsics {
     (
         $handle:ident: $isa:ident, $element:ty, $vector:ty, $lanes:literal lanes, panels of $panel:literal,
         enter: $enter:ident,
-        splat: $splat:ident, add: $add:ident, sub: $sub:ident, mul: $mul:ident,
+        splat: $splat:ident, add: $add:ident, sub: $sub:ident, mul: $mul:ident, div: $div:ident,
+        larger: |$i:ident, $j:ident| $larger:expr,
+        max: |$g:ident, $h:ident| $max:expr,
         load: |$from:ident| $load:expr,
         store: |$to:ident, $stored:ident| $store:expr,
         mul_add: |$a:ident, $b:ident, $c:ident| $mul_add:expr,
@@ -69,6 +71,24 @@ macro_rules! intrinsics {
             fn mul(self, a: Self::V, b: Self::V) -> Self::V {
                 // SAFETY: `self` proves that the processor has the instruction.
                 unsafe { $mul(a, b) }
+            }
+
+            #[inline(always)]
+            fn div(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the processor has the instruction.
+                unsafe { $div(a, b) }
+            }
+
+            #[inline(always)]
+            fn larger(self, $i: Self::V, $j: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the processor has the instruction.
+                unsafe { $larger }
+            }
+
+            #[inline(always)]
+            fn max(self, $g: Self::V, $h: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the processor has the instructions.
+                unsafe { $max }
             }
 
             #[inline(always)]

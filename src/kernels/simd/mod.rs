@@ -59,6 +59,15 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
     /// `a * b`.
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// `a / b`.
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// The larger of `a` and `b`, and NaN where one of them is. Zeros of both signs are equal.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// As [`max`](Self::max), to the last bit, unless one of them is NaN: then either. It may be faster.
+    fn larger(self, a: Self::V, b: Self::V) -> Self::V;
+
     /// `a * b + c`; rounded once where the hardware does so.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 

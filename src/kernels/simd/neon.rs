@@ -31,7 +31,9 @@ unsafe fn enter<T: Copy + Default, S: Simd<T>, K: Kernel<T>>(simd: S, kernel: K)
 intrinsics! {
     Neon: Neon, f32, float32x4_t, 4 lanes, panels of 4,
     enter: enter,
-    splat: vdupq_n_f32, add: vaddq_f32, sub: vsubq_f32, mul: vmulq_f32,
+    splat: vdupq_n_f32, add: vaddq_f32, sub: vsubq_f32, mul: vmulq_f32, div: vdivq_f32,
+    larger: |a, b| vmaxq_f32(a, b),
+    max: |a, b| vmaxq_f32(a, b),
     load: |from| vld1q_f32(from),
     store: |to, v| vst1q_f32(to, v),
     mul_add: |a, b, c| vfmaq_f32(c, a, b),
@@ -49,7 +51,9 @@ intrinsics! {
 intrinsics! {
     Neon: Neon, f64, float64x2_t, 2 lanes, panels of 4,
     enter: enter,
-    splat: vdupq_n_f64, add: vaddq_f64, sub: vsubq_f64, mul: vmulq_f64,
+    splat: vdupq_n_f64, add: vaddq_f64, sub: vsubq_f64, mul: vmulq_f64, div: vdivq_f64,
+    larger: |a, b| vmaxq_f64(a, b),
+    max: |a, b| vmaxq_f64(a, b),
     load: |from| vld1q_f64(from),
     store: |to, v| vst1q_f64(to, v),
     mul_add: |a, b, c| vfmaq_f64(c, a, b),

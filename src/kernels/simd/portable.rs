@@ -45,6 +45,22 @@ macro_rules! portable {
             }
 
             #[inline(always)]
+            fn div(self, a: Self::V, b: Self::V) -> Self::V {
+                std::array::from_fn(|lane| a[lane] / b[lane])
+            }
+
+            #[inline(always)]
+            fn larger(self, a: Self::V, b: Self::V) -> Self::V {
+                std::array::from_fn(|lane| if b[lane] > a[lane] { b[lane] } else { a[lane] })
+            }
+
+            #[inline(always)]
+            fn max(self, a: Self::V, b: Self::V) -> Self::V {
+                let second = |a: $element, b: $element| b > a || b.is_nan();
+                std::array::from_fn(|lane| if second(a[lane], b[lane]) { b[lane] } else { a[lane] })
+            }
+
+            #[inline(always)]
             fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
                 // Not `f32::mul_add`: without FMA hardware that is a call into the C library.
                 std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])

@@ -17,7 +17,8 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 0..=MAX_LANES + 1;
 #[derive(Debug)]
 struct Results<T> {
     vectors: Vectors,
-    arithmetic: [Vec<T>; 5],
+    arithmetic: [Vec<T>; 8],
+    nan: [Vec<T>; 2],
     splat: Vec<T>,
     spread: Vec<(usize, usize, Vec<T>)>,
     up_to: Vec<(Vec<T>, Vec<T>)>,
@@ -42,6 +43,7 @@ impl<T: Element> Kernel<T> for Operations<'_, T> {
             (loaded, to)
         };
         let (a, b, x) = (simd.load(self.a), simd.load(self.b), simd.splat(self.x));
+        let nan = simd.splat(T::nan());
         let mut spread = Vec::new();
         for lane in 0..2 {
             spread.push((2, lane, lanes(simd.spread::<2>(a, lane))));
@@ -58,10 +60,14 @@ impl<T: Element> Kernel<T> for Operations<'_, T> {
                 simd.add(a, b),
                 simd.sub(a, b),
                 simd.mul(a, b),
+                simd.div(a, b),
+                simd.max(a, b),
+                simd.larger(a, b),
                 simd.mul_add(a, b, x),
                 simd.neg_mul_add(a, b, x),
             ]
             .map(lanes),
+            nan: [simd.max(a, nan), simd.max(nan, a)].map(lanes),
             splat: lanes(x),
             spread,
             up_to: LENGTHS.map(up_to).collect(),
@@ -73,7 +79,8 @@ impl<T: Element> Kernel<T> for Operations<'_, T> {
 fn every_operation<T: Element>(isa: Isa) {
     // Whole numbers, so that fused and separate roundings agree.
     let a: Vec<T> = (0..2 * MAX_LANES + 8).map(|i| T::of(i as f64 - 7.0)).collect();
-    let b: Vec<T> = (0..2 * MAX_LANES + 8).map(|i| T::of(3.0 * i as f64 + 1.0)).collect();
+    let b: Vec<T> =
+        (0..2 * MAX_LANES + 8).map(|i| T::of(if i % 3 == 0 { -9.0 } else { 3.0 * i as f64 + 1.0 })).collect();
     let x = T::of(5.0);
     let got = T::dispatch(isa, Operations { a: &a, b: &b, x });
     let Vectors { lanes, panel, .. } = got.vectors;
@@ -81,9 +88,11 @@ fn every_operation<T: Element>(isa: Isa) {
     assert!(lanes <= MAX_LANES && matches!(panel, 1 | 2 | 4), "{:?}", got.vectors);
 
     let each = |f: fn(T, T, T) -> T| (0..lanes).map(|i| f(a[i], b[i], x)).collect::<Vec<T>>();
-    let want = [each(|a, b, _| a + b), each(|a, b, _| a - b), each(|a, b, _| a * b)];
-    assert_eq!(got.arithmetic[..3], want, "{isa}");
-    assert_eq!(got.arithmetic[3..], [each(|a, b, x| a * b + x), each(|a, b, x| x - a * b)], "{isa}");
+    let want = [each(|a, b, _| a + b), each(|a, b, _| a - b), each(|a, b, _| a * b), each(|a, b, _| a / b)];
+    assert_eq!(got.arithmetic[..4], want, "{isa}");
+    assert_eq!(got.arithmetic[4..6], [each(|a, b, _| a.max(b)), each(|a, b, _| a.max(b))], "{isa}");
+    assert!(got.nan.iter().flatten().all(|x| x.is_nan()), "{isa}");
+    assert_eq!(got.arithmetic[6..], [each(|a, b, x| a * b + x), each(|a, b, x| x - a * b)], "{isa}");
     assert_eq!(got.splat, vec![x; lanes], "{isa}");
     for (block, lane, values) in got.spread {
         let want: Vec<T> = (0..lanes).map(|i| a[i / block * block + lane]).collect();

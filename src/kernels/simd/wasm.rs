@@ -28,7 +28,9 @@ fn enter<T: Copy + Default, S: Simd<T>, K: Kernel<T>>(simd: S, kernel: K) -> K::
 intrinsics! {
     Simd128: Simd128, f32, v128, 4 lanes, panels of 2,
     enter: enter,
-    splat: f32x4_splat, add: f32x4_add, sub: f32x4_sub, mul: f32x4_mul,
+    splat: f32x4_splat, add: f32x4_add, sub: f32x4_sub, mul: f32x4_mul, div: f32x4_div,
+    larger: |a, b| f32x4_max(a, b),
+    max: |a, b| f32x4_max(a, b),
     load: |from| v128_load(from.cast()),
     store: |to, v| v128_store(to.cast(), v),
     mul_add: |a, b, c| f32x4_add(f32x4_mul(a, b), c),
@@ -46,7 +48,9 @@ intrinsics! {
 intrinsics! {
     Simd128: Simd128, f64, v128, 2 lanes, panels of 2,
     enter: enter,
-    splat: f64x2_splat, add: f64x2_add, sub: f64x2_sub, mul: f64x2_mul,
+    splat: f64x2_splat, add: f64x2_add, sub: f64x2_sub, mul: f64x2_mul, div: f64x2_div,
+    larger: |a, b| f64x2_max(a, b),
+    max: |a, b| f64x2_max(a, b),
     load: |from| v128_load(from.cast()),
     store: |to, v| v128_store(to.cast(), v),
     mul_add: |a, b, c| f64x2_add(f64x2_mul(a, b), c),

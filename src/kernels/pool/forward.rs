@@ -1,0 +1,542 @@
+//! Pooling forward, in vectors over the channels: the rows that a window sees are joined first, then their columns.
+//! Rows are joined once for all the windows in a row of outputs: narrow windows keep the columns that they share with
+//! the next, for all others a whole row is joined in a buffer. Memory is read in as few runs as a window has rows.
+
+use std::ops::Range;
+
+use crate::kernels::kept::{room, with_kept};
+use crate::kernels::pieces::{each_chunk, even_pieces};
+use crate::kernels::simd::{Isa, Kernel, MAX_LANES, Simd};
+use crate::{Element, Geometry2d};
+
+use super::{Rows, TASK_WORK};
+
+/// How what a window sees becomes one number.
+pub(super) trait Reduction<T: Element>: Copy + Sync {
+    /// The reduction to use instead where [`watch`](Self::watch) has come to NaN.
+    type Exact: Reduction<T>;
+
+    /// Joins `b` to `a`, which comes earlier.
+    fn join<S: Simd<T>>(self, simd: S, a: S::V, b: S::V) -> S::V;
+
+    /// Adds `x`, which is about to be joined, to what was watched before; or leaves that as it is.
+    fn watch<S: Simd<T>>(self, simd: S, watched: S::V, x: S::V) -> S::V;
+
+    /// What to divide the whole by, if at all, at a row and a column of outputs.
+    fn divisor(self, geometry: &Geometry2d, row: usize, col: usize) -> Option<T>;
+
+    /// See [`Exact`](Self::Exact).
+    fn exact(self) -> Self::Exact;
+}
+
+/// What each window of `geometry` sees of `input`, reduced. Writes all of `out`.
+pub(super) fn reduce<T: Element>(
+    isa: Isa,
+    input: &[T],
+    geometry: &Geometry2d,
+    reduction: impl Reduction<T>,
+    out: &mut [T],
+) {
+    if out.is_empty() {
+        return;
+    }
+    let Rows { line, reads, .. } = Rows::of_output(geometry);
+    let rows = out.len() / line;
+    let threads =
+        if out.len().saturating_mul(reads) < SERIAL_WORK { 1 } else { rayon::current_num_threads() };
+    let most = if threads == 1 { rows } else { rows.div_ceil(4 * threads) };
+    let task_rows = most.max(TASK_WORK / line.saturating_mul(reads)).max(1);
+    each_chunk(threads > 1, out, task_rows * line, |task, out| {
+        with_kept(|Buffer(buffer): &mut Buffer<T>| {
+            let first = task * task_rows;
+            let task = Task { input, geometry, reduction, first, out: &mut *out, buffer: &mut *buffer };
+            if !T::dispatch(isa, task) {
+                let reduction = reduction.exact();
+                T::dispatch(isa, Task { input, geometry, reduction, first, out, buffer });
+            }
+        });
+    });
+}
+
+/// Elements times taps below which waking another thread costs more than it saves.
+const SERIAL_WORK: usize = 1 << 18;
+/// The most rows that are joined at a time. If they lie a multiple of 4096 bytes apart, lines of no more than 8 fit in
+/// the first-level cache together.
+const ROWS: usize = 4;
+
+/// A row of the input whose rows are joined.
+struct Buffer<T>(Vec<T>);
+
+impl<T> Default for Buffer<T> {
+    fn default() -> Self {
+        Buffer(Vec::new())
+    }
+}
+
+/// Some rows of outputs, from row `first` of all images on. Its own output is whether they are right: whether what was
+/// watched did not come to NaN.
+struct Task<'a, T, R> {
+    input: &'a [T],
+    geometry: &'a Geometry2d,
+    reduction: R,
+    first: usize,
+    out: &'a mut [T],
+    buffer: &'a mut Vec<T>,
+}
+
+/// Rows or columns of the source that a window sees: how many, and how far apart in memory.
+#[derive(Clone, Copy)]
+struct Seen {
+    count: usize,
+    distance: usize,
+}
+
+impl Seen {
+    const ONE: Seen = Seen { count: 1, distance: 0 };
+
+    #[inline(always)]
+    fn new(count: usize, dilation: usize, line: usize) -> Self {
+        // A single one may come with any dilation.
+        Seen { count, distance: if count > 1 { dilation * line } else { 0 } }
+    }
+}
+
+impl<T: Element, R: Reduction<T>> Kernel<T> for Task<'_, T, R> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(mut self, simd: S) -> bool {
+        let Geometry2d { cols, in_channels: channels, .. } = *self.geometry;
+        let enough = channels >= 2 * S::LANES && cols.dilation == 1;
+        let watched = match (cols.kernel, cols.stride) {
+            (2, 1) if enough => self.sliding::<S, 1, 1>(simd),
+            (2, 2) if enough => self.sliding::<S, 0, 2>(simd),
+            (3, 1) if enough => self.sliding::<S, 2, 1>(simd),
+            (3, 2) if enough => self.sliding::<S, 1, 2>(simd),
+            _ => self.buffered(simd),
+        };
+        let mut lanes = [T::zero(); MAX_LANES];
+        simd.store(watched, &mut lanes);
+        !lanes.iter().any(|lane| lane.is_nan())
+    }
+}
+
+impl<'a, T: Element, R: Reduction<T>> Task<'a, T, R> {
+    /// Row `index` of all images.
+    #[inline(always)]
+    fn row(&self, index: usize) -> Row<'a, T, R> {
+        let Geometry2d { rows, cols, in_channels: channels, .. } = *self.geometry;
+        let line = cols.input * channels;
+        let (image, row) = (index / rows.output, index % rows.output);
+        let taps = rows.taps(row);
+        let source = &self.input[(image * rows.input + rows.read(row, taps.start)) * line..];
+        let seen = Seen::new(taps.len(), rows.dilation, line);
+        Row { geometry: self.geometry, reduction: self.reduction, row, source, seen }
+    }
+
+    /// Interior windows share `OLD` columns with the window before, and see `NEW` more.
+    #[inline(always)]
+    fn sliding<S: Simd<T>, const OLD: usize, const NEW: usize>(&mut self, simd: S) -> S::V {
+        let Geometry2d { cols, in_channels: channels, .. } = *self.geometry;
+        let out_line = cols.output * channels;
+        let interior = cols.sampling().interior();
+        let mut watched = simd.splat(T::zero());
+        for y in 0..self.out.len() / out_line {
+            let row = self.row(self.first + y);
+            let out = &mut self.out[y * out_line..][..out_line];
+            let kept = room(self.buffer, 3 * channels);
+            let done = match row.seen.count {
+                2 => row.slide::<S, OLD, NEW, 2>(simd, interior.clone(), kept, out, &mut watched),
+                3 => row.slide::<S, OLD, NEW, 3>(simd, interior.clone(), kept, out, &mut watched),
+                _ => 0..0,
+            };
+            for col in (0..done.start).chain(done.end..cols.output) {
+                row.column::<S, true>(simd, col, channels, out, &mut watched);
+            }
+        }
+        watched
+    }
+
+    /// Joins the rows that the windows see in a buffer, then columns of it.
+    #[inline(always)]
+    fn buffered<S: Simd<T>>(&mut self, simd: S) -> S::V {
+        let Geometry2d { cols, in_channels: channels, .. } = *self.geometry;
+        let line = cols.input * channels;
+        let out_line = cols.output * channels;
+        let interior = cols.sampling().interior();
+        // Where windows move by one, columns are channels of a single one, as it were.
+        let wide = if cols.stride == 1 { interior } else { 0..0 };
+        let mut watched = simd.splat(T::zero());
+        for y in 0..self.out.len() / out_line {
+            let row = self.row(self.first + y);
+            // Vectors that begin with the last channels reach beyond the line.
+            let buffer = room(self.buffer, line + MAX_LANES);
+            row.join_rows(simd, line, buffer, &mut watched);
+            let row = Row { source: buffer, seen: Seen::ONE, ..row };
+            let out = &mut self.out[y * out_line..][..out_line];
+            let mut col = 0;
+            while col < cols.output {
+                let count = if col == wide.start { wide.len().max(1) } else { 1 };
+                row.column::<S, false>(simd, col, count * channels, out, &mut watched);
+                col += count;
+            }
+        }
+        watched
+    }
+}
+
+/// A row of outputs.
+#[derive(Clone, Copy)]
+struct Row<'a, T, R> {
+    geometry: &'a Geometry2d,
+    reduction: R,
+    row: usize,
+    /// The source, from the first row on that the windows see.
+    source: &'a [T],
+    seen: Seen,
+}
+
+impl<T: Element, R: Reduction<T>> Row<'_, T, R> {
+    /// Joins the rows, `line` long, to `out`, which is a vector longer.
+    #[inline(always)]
+    fn join_rows<S: Simd<T>>(self, simd: S, line: usize, out: &mut [T], watched: &mut S::V) {
+        let Seen { count, distance } = self.seen;
+        let even = line - line % (2 * S::LANES);
+        for (first, rows) in even_pieces(0..count, ROWS) {
+            let source = &self.source[first * distance..];
+            let out = &mut out[..even];
+            match rows {
+                1 => self.join_some::<S, 1>(simd, source, first > 0, out, watched),
+                2 => self.join_some::<S, 2>(simd, source, first > 0, out, watched),
+                3 => self.join_some::<S, 3>(simd, source, first > 0, out, watched),
+                _ => self.join_some::<S, ROWS>(simd, source, first > 0, out, watched),
+            }
+        }
+        for at in (even..line).step_by(S::LANES) {
+            let mut joined = simd.load_up_to(&self.source[at..]);
+            *watched = self.reduction.watch(simd, *watched, joined);
+            for i in 1..count {
+                let next = simd.load_up_to(&self.source[at + i * distance..]);
+                *watched = self.reduction.watch(simd, *watched, next);
+                joined = self.reduction.join(simd, joined, next);
+            }
+            simd.store(joined, &mut out[at..]);
+        }
+    }
+
+    /// Joins `ROWS` rows to `out`, an even number of vectors, and to what that holds if there is something.
+    #[inline(always)]
+    fn join_some<S: Simd<T>, const ROWS: usize>(
+        self,
+        simd: S,
+        source: &[T],
+        holds: bool,
+        out: &mut [T],
+        watched: &mut S::V,
+    ) {
+        let rows: [&[T]; ROWS] = std::array::from_fn(|i| &source[i * self.seen.distance..][..out.len()]);
+        for at in (0..out.len()).step_by(2 * S::LANES) {
+            let mut joined = self.stack::<S, 2, ROWS>(simd, rows, at, watched);
+            if holds {
+                joined = self.join(simd, simd.load_strided::<2>(&out[at..], S::LANES), joined);
+            }
+            simd.store_strided(joined, &mut out[at..], S::LANES);
+        }
+    }
+
+    #[inline(always)]
+    fn join<S: Simd<T>, const N: usize>(self, simd: S, mut a: [S::V; N], b: [S::V; N]) -> [S::V; N] {
+        for i in 0..N {
+            a[i] = self.reduction.join(simd, a[i], b[i]);
+        }
+        a
+    }
+
+    /// Adds up `x` before adding it to what was seen before: the chain of additions is as short as can be.
+    #[inline(always)]
+    fn watch<S: Simd<T>, const N: usize>(self, simd: S, watched: S::V, x: [S::V; N]) -> S::V {
+        let mut sum = x[0];
+        for &x in &x[1..] {
+            sum = self.reduction.watch(simd, sum, x);
+        }
+        self.reduction.watch(simd, watched, sum)
+    }
+
+    /// The first `len` outputs from column `col` on, all windows like that of `col`.
+    #[inline(always)]
+    fn column<S: Simd<T>, const WATCH: bool>(
+        self,
+        simd: S,
+        col: usize,
+        len: usize,
+        out: &mut [T],
+        watched: &mut S::V,
+    ) {
+        let Geometry2d { cols, in_channels: channels, .. } = *self.geometry;
+        let taps = cols.taps(col);
+        let source = &self.source[cols.read(col, taps.start) * channels..];
+        let seen = Seen::new(taps.len(), cols.dilation, channels);
+        let divisor = self.reduction.divisor(self.geometry, self.row, col).map(|d| simd.splat(d));
+        let out = &mut out[col * channels..];
+        if len >= 4 * S::LANES {
+            for at in (0..len).step_by(4 * S::LANES) {
+                // The last vectors may overlap those before, and compute the same numbers again.
+                let at = at.min(len - 4 * S::LANES);
+                let joined = self.window::<S, 4, WATCH>(simd, &source[at..], seen, divisor, watched);
+                simd.store_strided(joined, &mut out[at..], S::LANES);
+            }
+        } else if len >= S::LANES {
+            for at in (0..len).step_by(S::LANES) {
+                let at = at.min(len - S::LANES);
+                let [joined] = self.window::<S, 1, WATCH>(simd, &source[at..], seen, divisor, watched);
+                simd.store(joined, &mut out[at..]);
+            }
+        } else {
+            // The lanes left over spoil columns that are still to come.
+            let [joined] = self.window::<S, 1, WATCH>(simd, source, seen, divisor, watched);
+            simd.store_up_to(joined, out);
+        }
+    }
+
+    /// Some vectors of a column of outputs.
+    #[inline(always)]
+    fn window<S: Simd<T>, const V: usize, const WATCH: bool>(
+        self,
+        simd: S,
+        source: &[T],
+        cols: Seen,
+        divisor: Option<S::V>,
+        watched: &mut S::V,
+    ) -> [S::V; V] {
+        let mut total = [simd.splat(T::zero()); V];
+        for j in 0..cols.count {
+            let source = &source[j * cols.distance..];
+            let mut column = simd.load_strided::<V>(source, S::LANES);
+            if WATCH {
+                *watched = self.watch(simd, *watched, column);
+            }
+            for i in 1..self.seen.count {
+                let next = simd.load_strided::<V>(&source[i * self.seen.distance..], S::LANES);
+                if WATCH {
+                    *watched = self.watch(simd, *watched, next);
+                }
+                column = self.join(simd, column, next);
+            }
+            total = if j == 0 { column } else { self.join(simd, total, column) };
+        }
+        if let Some(divisor) = divisor {
+            for total in &mut total {
+                *total = simd.div(*total, divisor);
+            }
+        }
+        total
+    }
+
+    /// The outputs of `columns`, whose windows see `ROWS` rows. They share `OLD` columns, whose joined rows are kept,
+    /// with the window before, and see `NEW` more. Slices are as long as there are channels, so that one check does for
+    /// all. Returns the columns.
+    #[inline(always)]
+    fn slide<S: Simd<T>, const OLD: usize, const NEW: usize, const ROWS: usize>(
+        self,
+        simd: S,
+        columns: Range<usize>,
+        kept: &mut [T],
+        out: &mut [T],
+        watched: &mut S::V,
+    ) -> Range<usize> {
+        let Geometry2d { cols, in_channels: channels, .. } = *self.geometry;
+        if columns.is_empty() {
+            return columns;
+        }
+        let divisor = self.reduction.divisor(self.geometry, self.row, columns.start).map(|d| simd.splat(d));
+        let source = &self.source[cols.read(columns.start, 0) * channels..];
+        let (mut first, rest) = kept.split_at_mut(channels);
+        let (mut second, mut third) = rest.split_at_mut(channels);
+        third = &mut third[..channels];
+        for n in 0..OLD {
+            let kept = if n + 1 < OLD { &mut first } else { &mut second };
+            let rows: [&[T]; ROWS] =
+                std::array::from_fn(|i| &source[n * channels + i * self.seen.distance..][..channels]);
+            for at in (0..channels).step_by(2 * S::LANES) {
+                let at = at.min(channels - 2 * S::LANES);
+                let joined = self.stack::<S, 2, ROWS>(simd, rows, at, watched);
+                simd.store_strided(joined, &mut kept[at..], S::LANES);
+            }
+        }
+        let source = &source[OLD * channels..];
+        let mut rows: [_; ROWS] =
+            std::array::from_fn(|i| source[i * self.seen.distance..].chunks_exact(NEW * channels));
+        for out in out[columns.start * channels..columns.end * channels].chunks_exact_mut(channels) {
+            let mut new: [[&[T]; ROWS]; NEW] = [[&[]; ROWS]; NEW];
+            for i in 0..ROWS {
+                let columns = rows[i].next().unwrap_or_default();
+                for n in 0..NEW {
+                    new[n][i] = &columns[n * channels..][..channels];
+                }
+            }
+            let (one, two, three) = (&first[..channels], &second[..channels], &mut third[..channels]);
+            for at in (0..channels).step_by(2 * S::LANES) {
+                // The last vectors may overlap those before, and compute the same numbers again.
+                let at = at.min(channels - 2 * S::LANES);
+                let mut last = self.stack::<S, 2, ROWS>(simd, new[0], at, watched);
+                let mut total = last;
+                if OLD > 0 {
+                    let mut before = simd.load_strided::<2>(&two[at..], S::LANES);
+                    if OLD > 1 {
+                        before = self.join(simd, simd.load_strided::<2>(&one[at..], S::LANES), before);
+                    }
+                    total = self.join(simd, before, total);
+                }
+                if NEW > 1 {
+                    last = self.stack::<S, 2, ROWS>(simd, new[NEW - 1], at, watched);
+                    total = self.join(simd, total, last);
+                }
+                if OLD > 0 {
+                    simd.store_strided(last, &mut three[at..], S::LANES);
+                }
+                if let Some(divisor) = divisor {
+                    for total in &mut total {
+                        *total = simd.div(*total, divisor);
+                    }
+                }
+                simd.store_strided(total, &mut out[at..], S::LANES);
+            }
+            (first, second, third) = (second, third, first);
+        }
+        columns
+    }
+
+    /// Vectors of each row, joined.
+    #[inline(always)]
+    fn stack<S: Simd<T>, const V: usize, const ROWS: usize>(
+        self,
+        simd: S,
+        rows: [&[T]; ROWS],
+        at: usize,
+        watched: &mut S::V,
+    ) -> [S::V; V] {
+        let mut joined = simd.load_strided::<V>(&rows[0][at..], S::LANES);
+        let mut sum = joined;
+        for row in &rows[1..] {
+            let next = simd.load_strided::<V>(&row[at..], S::LANES);
+            for v in 0..V {
+                sum[v] = self.reduction.watch(simd, sum[v], next[v]);
+            }
+            joined = self.join(simd, joined, next);
+        }
+        *watched = self.watch(simd, *watched, sum);
+        joined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kernels::pool::average::{Divisor, Mean};
+    use crate::kernels::pool::max::{Largest, LargestNumber};
+    use crate::{Padding, Window2d};
+
+    /// What each window sees, in row-major order.
+    fn windows<T: Element>(x: &[T], geometry: &Geometry2d) -> Vec<Vec<T>> {
+        let Geometry2d { batch, rows, cols, in_channels: channels, .. } = *geometry;
+        let mut windows = Vec::new();
+        for n in 0..batch {
+            for (y, x_) in (0..rows.output).flat_map(|y| (0..cols.output).map(move |x| (y, x))) {
+                for c in 0..channels {
+                    let taps = (0..rows.kernel).flat_map(|i| (0..cols.kernel).map(move |j| (i, j)));
+                    let seen = taps.filter_map(|(i, j)| {
+                        let (p, q) = (rows.source(y, i)?, cols.source(x_, j)?);
+                        Some(x[((n * rows.input + p) * cols.input + q) * channels + c])
+                    });
+                    windows.push(seen.collect());
+                }
+            }
+        }
+        windows
+    }
+
+    fn reduced<T: Element>(isa: Isa, x: &[T], geometry: &Geometry2d, reduction: impl Reduction<T>) -> Vec<T> {
+        let mut out = vec![T::of(77.0); geometry.output_shape().iter().product()];
+        reduce(isa, x, geometry, reduction, &mut out);
+        out
+    }
+
+    /// Small whole numbers, and `special` here and there.
+    fn input<T: Element>(geometry: &Geometry2d, special: &[f64]) -> Vec<T> {
+        let value = |i: usize| match special.get(i % 61 / 4) {
+            Some(&special) if i % 61 % 4 == 1 => special,
+            _ => ((i * 29) % 23) as f64 - 30.0,
+        };
+        (0..geometry.input_shape().iter().product()).map(|i| T::of(value(i))).collect()
+    }
+
+    fn check<T: Element>(geometry: &Geometry2d) {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            let x: Vec<T> = input(geometry, &[]);
+            let counts = windows(&x, geometry);
+            let sums = reduced(isa, &x, geometry, Mean { divisor: Divisor::Fixed(1) });
+            let means = reduced(isa, &x, geometry, Mean { divisor: Divisor::InsideInput });
+            for (seen, (sum, mean)) in counts.iter().zip(sums.iter().zip(&means)) {
+                assert_eq!(*sum, seen.iter().copied().sum(), "{isa}: {geometry:?}");
+                assert_eq!(*mean, *sum / T::of(seen.len() as f64), "{isa}: {geometry:?}");
+            }
+            for special in
+                [&[][..], &[f64::NAN], &[f64::INFINITY, f64::NEG_INFINITY, f64::MAX], &[f64::NAN; 15]]
+            {
+                let x: Vec<T> = input(geometry, special);
+                let largest = reduced(isa, &x, geometry, LargestNumber);
+                let exact = reduced(isa, &x, geometry, Largest);
+                for (seen, (a, b)) in windows(&x, geometry).iter().zip(largest.iter().zip(&exact)) {
+                    let nan = seen.iter().any(|x| x.is_nan());
+                    let most = seen.iter().copied().fold(T::neg_infinity(), T::max);
+                    let right = |x: &T| if nan { x.is_nan() } else { *x == most };
+                    assert!(right(a) && right(b), "{isa}: {a}, {b} for {most}, {nan}: {geometry:?}");
+                }
+            }
+        }
+    }
+
+    fn geometries() -> impl Strategy<Value = Geometry2d> {
+        let kernel = prop_oneof![1..4_usize, 2..4_usize, 4..17_usize];
+        let padding = prop_oneof![
+            Just(Padding::Valid),
+            Just(Padding::Same),
+            (0..4_usize, 0..4_usize, 0..4_usize, 0..4_usize)
+                .prop_map(|(top, bottom, left, right)| Padding::Explicit { top, bottom, left, right }),
+        ];
+        let sizes = (1..3_usize, 1..20_usize, 1..20_usize, prop_oneof![1..9_usize, 8..70_usize]);
+        let window = ((kernel.clone(), kernel), (1..4_usize, 1..4_usize), 1..3_usize, padding, any::<bool>());
+        (sizes, window).prop_filter_map(
+            "a window larger than the input, or in the padding alone",
+            |((n, h, w, channels), (kernel, strides, dilation, padding, ceil_mode))| {
+                let window = Window2d::new(kernel).strides(strides).dilation(dilation).padding(padding);
+                window.ceil_mode(ceil_mode).pool(&[n, h, w, channels]).ok()
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn every_instruction_set_follows_the_definition(geometry in geometries()) {
+            check::<f32>(&geometry);
+            check::<f64>(&geometry);
+        }
+    }
+
+    #[test]
+    fn every_way_and_every_remainder_follows_the_definition() {
+        for (kernel, stride) in [(2, 1), (2, 2), (3, 1), (3, 2), (5, 1), (9, 1), (4, 4), (12, 1)] {
+            for channels in [1, 3, 8, 15, 16, 17, 33, 67] {
+                for padding in [Padding::Valid, Padding::all(1)] {
+                    let window = Window2d::new(kernel).strides(stride).padding(padding);
+                    let geometry = window.pool(&[1, 12, 13, channels]).unwrap();
+                    check::<f32>(&geometry);
+                }
+            }
+        }
+    }
+}
