@@ -7,7 +7,6 @@ use approx::{AbsDiffEq, RelativeEq, UlpsEq};
 use num_traits::{Float, NumAssign};
 
 use crate::kernels::entry::Kernels;
-use crate::memory::Recycled;
 
 /// A floating-point number that tensors, layers and kernels compute with: `f32` or `f64`.
 ///
@@ -35,7 +34,6 @@ pub trait Element:
     + Send
     + Sync
     + Kernels
-    + Recycled
     + 'static
 {
     /// The type's name, as it stands in messages: `"f32"` or `"f64"`.

@@ -1,8 +1,6 @@
 //! The only way from a size that a caller chose to memory; and memory that is used again.
 
-use std::cell::RefCell;
-use std::thread::LocalKey;
-
+use crate::kernels::with_kept;
 use crate::{Element, Error, Result};
 
 /// The number of elements of `shape`, checked to be addressable.
@@ -36,7 +34,7 @@ pub(crate) fn filled<T: Clone>(operation: &'static str, shape: &[usize], value: 
 /// Memory for the elements of `shape`, with whatever it holds: for results that are written in full.
 pub(crate) fn unwritten<T: Element>(operation: &'static str, shape: &[usize]) -> Result<Vec<T>> {
     let len = len_of(operation, shape)?;
-    let mut elements = T::spare().with_borrow_mut(|spare| spare.take(len)).unwrap_or_default();
+    let mut elements = with_kept(|spare: &mut Spare<T>| spare.take(len)).unwrap_or_default();
     if elements.is_empty() {
         reserve(&mut elements, operation, shape)?;
     }
@@ -46,14 +44,12 @@ pub(crate) fn unwritten<T: Element>(operation: &'static str, shape: &[usize]) ->
 
 /// Keeps the memory of a result that nobody needs any more for the next one on this thread.
 pub(crate) fn recycle<T: Element>(elements: Vec<T>) {
-    // A thread that is ending keeps nothing.
-    let _ = T::spare().try_with(|spare| spare.borrow_mut().put(elements));
+    with_kept(|spare: &mut Spare<T>| spare.put(elements));
 }
 
 /// The memory of past results: fresh memory costs a page fault every 4096 bytes, which for a large feature map takes
 /// longer than convolving it.
-#[derive(Debug)]
-pub struct Spare<T> {
+struct Spare<T> {
     /// The one put down last at the end.
     buffers: Vec<Vec<T>>,
 }
@@ -87,25 +83,11 @@ impl<T: Element> Spare<T> {
     }
 }
 
-/// The element types' places for spare memory.
-pub trait Recycled: Sized + 'static {
-    /// This thread's.
-    fn spare() -> &'static LocalKey<RefCell<Spare<Self>>>;
+impl<T> Default for Spare<T> {
+    fn default() -> Self {
+        Spare { buffers: Vec::new() }
+    }
 }
-
-macro_rules! recycled {
-    ($($element:ty),*) => {$(
-        impl Recycled for $element {
-            fn spare() -> &'static LocalKey<RefCell<Spare<Self>>> {
-                thread_local! {
-                    static SPARE: RefCell<Spare<$element>> = const { RefCell::new(Spare { buffers: Vec::new() }) };
-                }
-                &SPARE
-            }
-        }
-    )*};
-}
-recycled!(f32, f64);
 
 #[cfg(test)]
 mod tests {
@@ -129,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_thread_keeps_a_bounded_part() {
-        let mut spare = Spare { buffers: Vec::new() };
+        let mut spare = Spare::default();
         (0..2 * MOST_BUFFERS).for_each(|_| spare.put(vec![0.0_f32; SMALL]));
         spare.put(vec![0.0; 1]);
         assert_eq!(spare.buffers.len(), MOST_BUFFERS);

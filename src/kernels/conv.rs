@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::depthwise::GroupWeights;
 use super::disjoint::Rows;
-use super::entry::Finish as Finishing;
+use super::entry::FinishPiece;
 use super::matmul::{Block, Finish, Left, PackedMatrix};
 use super::patches::Patches;
 use super::plan::Algorithm;
@@ -53,7 +53,7 @@ impl<T: Element> PackedKernel<T> {
     fn new(kernel: &[T], geometry: &Geometry2d) -> Self {
         let [kh, kw, group_in, filters] = geometry.kernel_shape();
         let group_out = filters / geometry.groups;
-        if geometry.groups > 1 && GroupWeights::<T>::suit(group_in, group_out) {
+        if GroupWeights::<T>::suit(geometry) {
             return PackedKernel::Few(GroupWeights { block: group_in, values: kernel.to_vec() });
         }
         let group = |group| {
@@ -70,7 +70,7 @@ impl<T: Element> PackedKernel<T> {
         let row = |i| (0..cols.taps).map(move |j| rows.kernel_index(i) * kw + cols.kernel_index(j));
         let taps: Vec<usize> = (0..rows.taps).flat_map(row).collect();
         let group_out = filters / geometry.groups;
-        if geometry.groups > 1 && GroupWeights::<T>::suit(group_in, group_out) {
+        if GroupWeights::<T>::suit(geometry) {
             let mut values = Vec::with_capacity(taps.len() * group_in * filters);
             for (tap, filter) in taps.into_iter().flat_map(|tap| (0..group_in).map(move |f| (tap, f))) {
                 let at =
@@ -102,7 +102,7 @@ pub(crate) fn forward<T: Element>(
     (kernel, prepared): (&[T], &PreparedKernel<T>),
     bias: Option<&[T]>,
     geometry: &Geometry2d,
-    finish: Finishing<'_, T>,
+    finish: FinishPiece<'_, T>,
     out: &mut [T],
 ) {
     if out.is_empty() {
@@ -183,7 +183,7 @@ fn correlate<T: Element>(
     kernel: &PackedKernel<T>,
     bias: Option<&[T]>,
     filters: usize,
-    finish: Finishing<'_, T>,
+    finish: FinishPiece<'_, T>,
     out: &mut [T],
 ) {
     match kernel {

@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use super::entry::Finish;
+use super::entry::FinishPiece;
 use super::matmul::threads;
 use super::patches::Patches;
 use super::pieces::{each_chunk, even_pieces};
 use super::simd::{Kernel, Simd, Strided, isa};
-use crate::Element;
+use crate::{Element, Geometry2d};
 
 /// The weights of a convolution whose groups have as many filters as channels, 1, 2 or 4.
 #[derive(Clone, Debug)]
@@ -20,9 +20,11 @@ pub(crate) struct GroupWeights<T> {
 }
 
 impl<T: Element> GroupWeights<T> {
-    /// Whether this many channels and filters a group, fewer than a vector has lanes, are better off here.
-    pub(super) fn suit(channels: usize, filters: usize) -> bool {
-        channels == filters && (channels == 1 || matches!(channels, 2 | 4) && channels < T::lanes(isa()))
+    /// Whether the groups of `geometry`, narrower than a vector, are better off here.
+    pub(super) fn suit(geometry: &Geometry2d) -> bool {
+        let [_, _, channels, filters] = geometry.kernel_shape();
+        let few = channels == 1 || matches!(channels, 2 | 4) && channels < T::lanes(isa());
+        geometry.groups > 1 && filters == channels * geometry.groups && few
     }
 }
 
@@ -32,7 +34,7 @@ pub(super) fn correlate<T: Element>(
     patches: &Patches<'_, T>,
     weights: &GroupWeights<T>,
     bias: Option<&[T]>,
-    finish: Finish<'_, T>,
+    finish: FinishPiece<'_, T>,
     out: &mut [T],
 ) {
     let work = out.len() * patches.rows.taps * patches.cols.taps * weights.block;

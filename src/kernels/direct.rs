@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::disjoint::{Rows, each_columns};
-use super::entry::Finish as Finishing;
+use super::entry::FinishPiece;
 use super::field::{Field, Scratch, in_place};
 use super::kept::with_kept;
 use super::matmul::{Block, Finish, PackedMatrix, threads};
@@ -26,7 +26,7 @@ pub(super) fn correlate<T: Element>(
     groups: &[PackedMatrix<T>],
     bias: Option<&[T]>,
     filters: usize,
-    finish: Finishing<'_, T>,
+    finish: FinishPiece<'_, T>,
     out: &mut [T],
 ) {
     let (group_in, group_out) = (patches.channels / groups.len(), filters / groups.len());

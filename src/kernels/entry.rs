@@ -26,7 +26,7 @@ macro_rules! entries {
 }
 
 /// What is done to pieces of whole positions of an output while they are in the cache.
-pub type Finish<'a, T> = &'a (dyn Fn(&mut [T]) + Sync);
+pub type FinishPiece<'a, T> = &'a (dyn Fn(&mut [T]) + Sync);
 
 entries! {
     /// See [`conv::forward`].
@@ -35,7 +35,7 @@ entries! {
         kernel: (&[Self], &PreparedKernel<Self>),
         bias: Option<&[Self]>,
         geometry: &Geometry2d,
-        finish: Finish<'_, Self>,
+        finish: FinishPiece<'_, Self>,
         out: &mut [Self],
     );
     /// See [`conv::backward_input`].

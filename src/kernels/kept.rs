@@ -10,14 +10,16 @@ thread_local! {
 }
 
 /// Calls `f` with an `M` that this thread has used before, with whatever it holds, or with a new one.
-pub(super) fn with_kept<M: Default + 'static, R>(f: impl FnOnce(&mut M) -> R) -> R {
-    let found = SHELF.with_borrow_mut(|shelf| {
+pub(crate) fn with_kept<M: Default + 'static, R>(f: impl FnOnce(&mut M) -> R) -> R {
+    // A thread that is ending keeps nothing, and finds nothing.
+    let found = SHELF.try_with(|shelf| {
+        let mut shelf = shelf.borrow_mut();
         let index = shelf.iter().rposition(|memory| memory.is::<M>())?;
         shelf.swap_remove(index).downcast().ok()
     });
-    let mut memory: Box<M> = found.unwrap_or_default();
+    let mut memory: Box<M> = found.ok().flatten().unwrap_or_default();
     let result = f(&mut memory);
-    SHELF.with_borrow_mut(|shelf| shelf.push(memory));
+    let _ = SHELF.try_with(|shelf| shelf.borrow_mut().push(memory));
     result
 }
 

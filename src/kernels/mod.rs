@@ -16,6 +16,8 @@ pub(crate) mod simd;
 pub(crate) mod sum;
 mod winograd;
 
+pub(crate) use kept::with_kept;
+
 /// Runs on a pool of so many threads; in place on WebAssembly, which has none.
 #[cfg(test)]
 fn on<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {

@@ -35,8 +35,7 @@ pub enum Algorithm {
 impl Algorithm {
     /// What a convolution of `T` is fastest with, as its accuracy allows.
     pub(super) fn choose<T: Element>(geometry: &Geometry2d) -> Self {
-        let [_, _, group_in, filters] = geometry.kernel_shape();
-        if geometry.groups > 1 && GroupWeights::<T>::suit(group_in, filters / geometry.groups) {
+        if GroupWeights::<T>::suit(geometry) {
             return Algorithm::GroupVectors;
         }
         match geometry.accuracy {

@@ -3,7 +3,7 @@
 use super::weights::Weights;
 use crate::geometry::maps;
 use crate::kernels::conv::PreparedKernel;
-use crate::kernels::entry::Finish;
+use crate::kernels::entry::FinishPiece;
 use crate::layer::{Name, Param, Saved, Tape};
 use crate::memory::unwritten;
 use crate::ops::{self, check_shape};
@@ -238,7 +238,7 @@ impl<T: Element> Conv2D<T> {
     }
 
     /// The convolution with the layer's weights to `out`, each tile of it through `finish`.
-    fn convolve(&self, x: &Tensor<T>, finish: Finish<'_, T>, out: &mut Tensor<T>) -> Result<()> {
+    fn convolve(&self, x: &Tensor<T>, finish: FinishPiece<'_, T>, out: &mut Tensor<T>) -> Result<()> {
         let weights = self.weights.as_ref().ok_or_else(|| Error::not_built(KIND))?;
         weights.check(KIND)?;
         let geometry = self.window.conv(x.shape(), weights.kernel().shape())?;

@@ -1,10 +1,10 @@
 //! What every instruction set with intrinsics has in common, written once.
 
-/// Whether a slice of `len` numbers has `lanes` of them from each of the first `N` multiples of `stride` on.
+/// Whether a slice of `len` numbers has `lanes` of them from each of the first `count` multiples of `stride` on.
 #[inline(always)]
-pub(super) fn holds<const N: usize>(len: usize, stride: usize, lanes: usize) -> bool {
+pub(super) fn holds(len: usize, stride: usize, count: usize, lanes: usize) -> bool {
     // By division, which the compiler takes out of loops and which cannot overflow.
-    N == 0 || lanes <= len && (N == 1 || stride <= (len - lanes) / (N - 1))
+    count == 0 || lanes <= len && (count == 1 || stride <= (len - lanes) / (count - 1))
 }
 
 /// Implements [`Simd`](super::Simd) for a handle and a type of elements from the intrinsics of the instruction set.
@@ -105,7 +105,7 @@ macro_rules! intrinsics {
 
             #[inline(always)]
             fn load_strided<const N: usize>(self, from: &[$element], stride: usize) -> [Self::V; N] {
-                assert!($crate::kernels::simd::intrinsics::holds::<N>(from.len(), stride, $lanes));
+                assert!($crate::kernels::simd::intrinsics::holds(from.len(), stride, N, $lanes));
                 let mut vectors = [$crate::kernels::simd::Simd::<$element>::splat(self, 0.0); N];
                 for i in 0..N {
                     // SAFETY: `self` proves the instruction; by `holds`, the slice has `$lanes` numbers from there on.
@@ -131,7 +131,7 @@ macro_rules! intrinsics {
                 to: &mut [$element],
                 stride: usize,
             ) {
-                assert!($crate::kernels::simd::intrinsics::holds::<N>(to.len(), stride, $lanes));
+                assert!($crate::kernels::simd::intrinsics::holds(to.len(), stride, N, $lanes));
                 for i in 0..N {
                     let $stored = vectors[i];
                     // SAFETY: `self` proves the instruction; by `holds`, the slice has `$lanes` numbers from there on.

@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 
 use super::Simd;
+use super::intrinsics::holds;
 
 /// `count` vectors of `S`, which start at the multiples of `stride`.
 #[derive(Clone, Copy)]
@@ -19,8 +20,7 @@ impl<'a, T: Copy + Default, S: Simd<T>> Strided<'a, T, S> {
     /// The vectors of `values`, which must hold as many.
     #[inline(always)]
     pub fn new(values: &'a [T], stride: usize, count: usize) -> Self {
-        let end = |last: usize| last.checked_mul(stride)?.checked_add(S::LANES);
-        assert!(count.checked_sub(1).is_none_or(|last| end(last).is_some_and(|end| end <= values.len())));
+        assert!(holds(values.len(), stride, count, S::LANES));
         Strided { values, stride, count, simd: PhantomData }
     }
 

@@ -48,8 +48,7 @@ impl Blocking {
         let affordable = (scratch * 2 / 3 / tile_bytes).max(1);
         let block = (L2_BYTES * 3 / 4 / tile_bytes).clamp(FEW_TILES, MANY_TILES).min(affordable);
         let kernel_stays = kernel_bytes::<T>(tiling, points) <= L2_BYTES / 2;
-        let shared =
-            tile_stride + tiling.geometry.out_channels.next_multiple_of(GROUP) * tiling.size * tiling.size;
+        let shared = shared_stride(tiling, tile_stride);
         let together = scratch / (size_of::<T>() * (shared.div_ceil(threads) + product_stride));
         let together = together.clamp(1, MANY_TILES);
         let enough = tiling.tiles().div_ceil(threads) >= block.max(FEW_TILES);
@@ -63,16 +62,15 @@ impl Blocking {
 
     /// The bytes of scratch that each of `threads` threads needs.
     pub(super) fn scratch_bytes<T: Element>(&self, tiling: &Tiling, threads: usize) -> usize {
-        let groups = tiling.geometry.out_channels.div_ceil(GROUP);
         let elements = match self.split {
             Split::Bands { tasks, block } => {
                 let bands = tiling.bands().div_ceil(tasks.max(1));
-                let (_, tiles) = blocks(bands * tiling.cols, block);
+                let tiles = even_block(bands * tiling.cols, block);
                 tiles * (self.tile_stride + self.product_stride)
             }
             Split::Filters { bands } => {
                 let tiles = bands * tiling.cols;
-                let shared = self.tile_stride + groups * tiling.size * tiling.size * GROUP;
+                let shared = shared_stride(tiling, self.tile_stride);
                 tiles * (shared.div_ceil(threads) + self.product_stride)
             }
         };
@@ -81,16 +79,20 @@ impl Blocking {
     }
 }
 
+/// What all threads share of each tile where they split the filters: it transformed, and its outputs.
+fn shared_stride(tiling: &Tiling, tile_stride: usize) -> usize {
+    tile_stride + tiling.geometry.out_channels.next_multiple_of(GROUP) * tiling.size * tiling.size
+}
+
 /// The bytes of the transformed kernel.
 fn kernel_bytes<T>(tiling: &Tiling, points: usize) -> usize {
     let [_, _, channels, filters] = tiling.geometry.kernel_shape();
     size_of::<T>() * points * channels * filters
 }
 
-/// Into how many blocks of about `block` tiles to cut `tiles`, and how many tiles the largest has.
-pub(super) fn blocks(tiles: usize, block: usize) -> (usize, usize) {
-    let count = ((tiles + block / 2) / block).max(1);
-    (count, tiles.div_ceil(count))
+/// The tiles of a block, about `block`, so that the blocks of `tiles` are equal but for a few tiles.
+pub(super) fn even_block(tiles: usize, block: usize) -> usize {
+    tiles.div_ceil(((tiles + block / 2) / block).max(1))
 }
 
 /// How many runs of bands to make tasks of: about a block each, and as many for every thread.

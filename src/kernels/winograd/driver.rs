@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::TileSize;
-use super::blocking::{Blocking, Split, blocks};
+use super::blocking::{Blocking, Split, even_block};
 use super::input::{InputScratch, InputTransform};
 use super::kernel::{GROUP, WinogradKernel};
 use super::output::{OutputTransform, Target};
@@ -13,7 +13,7 @@ use super::tiling::Tiling;
 use crate::Element;
 use crate::geometry::Geometry2d;
 use crate::kernels::disjoint::Rows;
-use crate::kernels::entry::Finish as Finishing;
+use crate::kernels::entry::FinishPiece;
 use crate::kernels::kept::{room, with_kept};
 use crate::kernels::matmul::{Block, Finish, Left, Row, Runs, threads};
 use crate::kernels::pieces::{each_chunk, each_piece};
@@ -27,7 +27,7 @@ pub(crate) fn forward<T: Element>(
     kernel: &WinogradKernel<T>,
     bias: Option<&[T]>,
     geometry: &Geometry2d,
-    finish: Finishing<'_, T>,
+    finish: FinishPiece<'_, T>,
     out: &mut [T],
 ) {
     let tiling = Tiling::new(geometry, kernel.size.outputs());
@@ -52,7 +52,7 @@ struct Problem<'a, T> {
 impl<T: Element> Problem<'_, T> {
     fn forward<X: Transform<M, N>, const M: usize, const N: usize>(
         &self,
-        finish: Finishing<'_, T>,
+        finish: FinishPiece<'_, T>,
         out: &mut [T],
     ) {
         let start = |band| self.tiling.output_of(0..band).end;
@@ -85,7 +85,7 @@ impl<T: Element> Problem<'_, T> {
         let [_, height, width, depth] = self.tiling.geometry.output_shape();
         let tiles = bands.start * self.tiling.cols..bands.end * self.tiling.cols;
         let start = self.tiling.output_of(bands).start;
-        let (_, block) = blocks(tiles.len(), block);
+        let block = even_block(tiles.len(), block);
         with_kept(|scratch: &mut Scratch<T>| {
             for first in tiles.clone().step_by(block) {
                 let count = block.min(tiles.end - first);
@@ -112,7 +112,7 @@ impl<T: Element> Problem<'_, T> {
     fn filters<X: Transform<M, N>, const M: usize, const N: usize>(
         &self,
         bands: Range<usize>,
-        finish: Finishing<'_, T>,
+        finish: FinishPiece<'_, T>,
         out: &mut [T],
     ) {
         let Blocking { tile_stride, product_stride, .. } = self.blocking;
@@ -139,7 +139,7 @@ impl<T: Element> Problem<'_, T> {
     }
 
     /// Writes the rows of the output from the tiles `outputs` of every group.
-    fn put_together(&self, bands: Range<usize>, outputs: &[T], finish: Finishing<'_, T>, out: &mut [T]) {
+    fn put_together(&self, bands: Range<usize>, outputs: &[T], finish: FinishPiece<'_, T>, out: &mut [T]) {
         let [_, height, width, depth] = self.tiling.geometry.output_shape();
         let size = self.tiling.size;
         let tiles = bands.len() * self.tiling.cols;
