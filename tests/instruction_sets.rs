@@ -24,6 +24,10 @@ fn cases() -> Vec<Geometry2d> {
         case([2, 30, 29, 20], [3, 3, 1, 20], same(3)),
         case([1, 30, 29, 9], [5, 5, 1, 9], same(5).strides(2)),
         case([1, 20, 20, 3], [3, 3, 1, 3], same(3)),
+        case([1, 33, 34, 20], [3, 3, 1, 20], same(3).strides(2)),
+        // Whole register tiles of outputs in the padding.
+        case([2, 3, 4, 16], [3, 3, 1, 16], Window2d::new(3).padding(Padding::all(12))),
+        case([2, 3, 4, 16], [3, 3, 1, 16], Window2d::new(3).strides(2).padding(Padding::all(25))),
         case([1, 25, 24, 24], [3, 3, 4, 24], same(3)),
         case([1, 25, 24, 10], [3, 3, 2, 10], same(3).strides(2)),
         case([1, 12, 12, 36], [3, 3, 6, 12], same(3)),

@@ -1,4 +1,5 @@
-//! Convolution and its two gradients, each a matrix product over patches gathered tile by tile.
+//! Convolution and its two gradients, each a matrix product over patches, which are never all in memory; for narrow
+//! groups [`depthwise`] vectors, and for 3x3 windows Winograd's transform, take the product's place.
 //!
 //! | function | patches of | through | times |
 //! |---|---|---|---|

@@ -87,12 +87,13 @@ macro_rules! tiles {
     };
 }
 
-/// Computes all columns in tiles of `$size`, the last of which may overlap the one before it, with windows `$kw` wide.
+/// Computes all columns in tiles of `$size`, the last of which may overlap the one before it, with windows `$kw` wide that
+/// move by `$step`.
 macro_rules! dense_tiles {
-    ($self:ident, $simd:ident, $lines:ident, $size:literal, $kw:literal) => {{
+    ($self:ident, $simd:ident, $lines:ident, $size:literal, $kw:literal, $step:literal) => {{
         let columns = $self.patches.cols.positions;
         for col in (0..columns).step_by($size) {
-            $self.dense_tile::<S, $size, $kw>($simd, &$lines, col.min(columns - $size));
+            $self.dense_tile::<S, $size, $kw, $step>($simd, &$lines, col.min(columns - $size));
         }
     }};
 }
@@ -108,13 +109,16 @@ impl<T: Element, const BLOCK: usize> Kernel<T> for Band<'_, T, BLOCK> {
         for (line, index) in lines.iter_mut().zip(self.first..self.first + count) {
             *line = self.line(index);
         }
-        if BLOCK == 1 && channels >= S::LANES && cols.is_contiguous() && cols.step == 1 {
-            match (cols.taps, cols.positions) {
-                (3, 8..) => return dense_tiles!(self, simd, lines, 8, 3),
-                (5, 8..) => return dense_tiles!(self, simd, lines, 8, 5),
-                (3, 4..) => return dense_tiles!(self, simd, lines, 4, 3),
-                (5, 4..) => return dense_tiles!(self, simd, lines, 4, 5),
-                (7, 4..) => return dense_tiles!(self, simd, lines, 4, 7),
+        if BLOCK == 1 && channels >= S::LANES && cols.is_contiguous() {
+            match (cols.taps, cols.step, cols.positions) {
+                (3, 1, 8..) => return dense_tiles!(self, simd, lines, 8, 3, 1),
+                (5, 1, 8..) => return dense_tiles!(self, simd, lines, 8, 5, 1),
+                (3, 1, 4..) => return dense_tiles!(self, simd, lines, 4, 3, 1),
+                (5, 1, 4..) => return dense_tiles!(self, simd, lines, 4, 5, 1),
+                (7, 1, 4..) => return dense_tiles!(self, simd, lines, 4, 7, 1),
+                (3, 2, 8..) => return dense_tiles!(self, simd, lines, 8, 3, 2),
+                (3, 2, 4..) => return dense_tiles!(self, simd, lines, 4, 3, 2),
+                (5, 2, 4..) => return dense_tiles!(self, simd, lines, 4, 5, 2),
                 _ => {}
             }
         }
@@ -190,11 +194,11 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
         }
     }
 
-    /// `X` columns from `col` on, in all lines, for windows `KW` wide that move by one: each column of the source that
-    /// they see is read once for all of them. What lies in the padding is passed over.
+    /// `X` columns from `col` on, in all lines, for windows `KW` wide that move by `STEP`: each column of the source
+    /// that they see is read once for all of them. What lies in the padding is passed over.
     #[inline(always)]
     #[allow(clippy::needless_range_loop)]
-    fn dense_tile<S: Simd<T>, const X: usize, const KW: usize>(
+    fn dense_tile<S: Simd<T>, const X: usize, const KW: usize, const STEP: usize>(
         &mut self,
         simd: S,
         lines: &[Line],
@@ -211,15 +215,17 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
                 let mut sums = [start; X];
                 for i in line.seen.clone() {
                     let weights = simd.load_strided::<KW>(&weights[i * KW * channels..], channels);
-                    let seen = &source[base.wrapping_add(i.wrapping_mul(pitch))..];
+                    // All of them may lie in the padding, beyond the end of the source.
+                    let seen = source.get(base.wrapping_add(i.wrapping_mul(pitch))..).unwrap_or_default();
                     let seen = Strided::<T, S>::new(seen, channels, inside.len());
-                    for column in 0..X + KW - 1 {
+                    for column in 0..(X - 1) * STEP + KW {
                         let place = column.wrapping_sub(before);
                         if place < seen.count() {
                             let value = simd.load_at(&seen, place);
                             for j in 0..KW {
-                                if column >= j && column - j < X {
-                                    sums[column - j] = simd.mul_add(value, weights[j], sums[column - j]);
+                                let x = column.wrapping_sub(j) / STEP;
+                                if column >= j && (column - j).is_multiple_of(STEP) && x < X {
+                                    sums[x] = simd.mul_add(value, weights[j], sums[x]);
                                 }
                             }
                         }

@@ -14,7 +14,9 @@ use crate::geometry::Geometry2d;
 
 /// Bytes of source and of output that a task works on at a time: about half of a second-level cache.
 const BLOCK_BYTES: usize = 256 << 10;
-/// The fewest and the most positions of a block.
+/// The most scratch of a thread, unless one window alone needs more.
+const SCRATCH_BYTES: usize = 3 << 19;
+/// The fewest and the most positions of a block, as far as the scratch goes.
 const BLOCK_PIXELS: Range<usize> = 48..384;
 /// Blocks come in multiples of this, so that 2 or 4 threads end together.
 const BLOCK_SHARES: usize = 4;
@@ -33,8 +35,7 @@ pub(super) fn correlate<T: Element>(
     let work = out.len() * patches.rows.taps * patches.cols.taps * group_in;
     let threads = threads(work);
     let pixels = out.len() / filters;
-    let block = block_pixels(patches, pixels, filters);
-    let field = Field::new(patches, group_in, block);
+    let (field, block) = blocked(patches, group_in, pixels, filters);
 
     // The filters `piece` of the positions from `first` on.
     let compute = |first: usize, piece: Range<usize>, mut out: Rows<'_, T>| {
@@ -70,8 +71,26 @@ pub(super) fn correlate<T: Element>(
 /// The scratch of a thread, in bytes.
 pub(super) fn workspace_bytes<T: Element>(patches: &Patches<'_, T>, geometry: &Geometry2d) -> usize {
     let [batch, height, width, filters] = geometry.output_shape();
-    let block = block_pixels(patches, batch * height * width, filters);
-    Field::new(patches, geometry.in_channels / geometry.groups, block).scratch_bytes(block)
+    let group_in = geometry.in_channels / geometry.groups;
+    let (field, block) = blocked(patches, group_in, batch * height * width, filters);
+    field.scratch_bytes(block)
+}
+
+/// The field and how many positions to lay out of it at a time: as many as pay, and as fit in the scratch.
+fn blocked<'a, T: Element>(
+    patches: &'a Patches<'a, T>,
+    group_in: usize,
+    pixels: usize,
+    filters: usize,
+) -> (Field<'a, T>, usize) {
+    let mut block = block_pixels(patches, pixels, filters);
+    loop {
+        let field = Field::new(patches, group_in, block);
+        if block == 1 || field.scratch_bytes(block) <= SCRATCH_BYTES {
+            return (field, block);
+        }
+        block = block.div_ceil(2);
+    }
 }
 
 /// The time of a convolution, in multiplications at the processor's best speed: besides its products, each output costs

@@ -161,3 +161,28 @@ impl fmt::Display for Plan {
         write!(f, "{scratch:.1} MiB of scratch a thread, about {expected_share:.1}x FMA peak")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Padding, Window2d};
+
+    #[test]
+    fn scratch_is_bounded_whatever_the_window() {
+        let plan = |window: Window2d, input: [usize; 4], filters| {
+            let [kh, kw] = window.kernel_size();
+            Plan::new::<f32>(&window.conv(&input, &[kh, kw, input[3], filters]).unwrap())
+        };
+        for channels in [3, 64, 512, 2048] {
+            for (kernel, stride, dilation) in
+                [(1, 1, 1), (3, 1, 1), (3, 2, 1), (3, 1, 2), (5, 2, 1), (7, 2, 1)]
+            {
+                let window = Window2d::new(kernel).strides(stride).dilation(dilation).padding(Padding::Same);
+                for accuracy in [Accuracy::Fast, Accuracy::Strict] {
+                    let plan = plan(window.accuracy(accuracy), [2, 28, 28, channels], 96);
+                    assert!(plan.workspace_bytes() <= 3 << 19, "{plan} for {channels} channels, {window:?}");
+                }
+            }
+        }
+    }
+}
