@@ -1,9 +1,13 @@
 //! The seeded generator of random numbers behind initialisers, dropout and shuffling.
 
-use rand::rngs::Xoshiro256PlusPlus;
+mod xoshiro;
+
 use rand::seq::SliceRandom;
-use rand::{Rng as _, RngExt, SeedableRng};
+use rand::{Rng as _, RngExt};
 use rand_distr::{Distribution, StandardNormal};
+
+use crate::{Error, Result};
+use xoshiro::Xoshiro;
 
 /// A seeded generator (xoshiro256++): the same seed gives the same numbers on every machine.
 ///
@@ -13,7 +17,7 @@ use rand_distr::{Distribution, StandardNormal};
 /// assert_eq!(a.uniform(), b.uniform());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rng(Xoshiro256PlusPlus);
+pub struct Rng(Xoshiro);
 
 impl Rng {
     /// The generator that starts from `seed`.
@@ -22,7 +26,7 @@ impl Rng {
     /// assert_ne!(striate::Rng::seed(1), striate::Rng::seed(2));
     /// ```
     pub fn seed(seed: u64) -> Self {
-        Rng(Xoshiro256PlusPlus::seed_from_u64(seed))
+        Rng(Xoshiro::seed(seed))
     }
 
     /// A new generator, seeded from this one, for a part of a program that draws at its own pace.
@@ -34,6 +38,35 @@ impl Rng {
     #[must_use]
     pub fn fork(&mut self) -> Self {
         Self::seed(self.0.next_u64())
+    }
+
+    /// Where the generator stands, to be kept for [`from_state`](Self::from_state).
+    ///
+    /// ```
+    /// use striate::Rng;
+    /// let mut rng = Rng::seed(1);
+    /// let state = rng.state();
+    /// assert_eq!(rng.uniform(), Rng::from_state(state)?.uniform());
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn state(&self) -> [u64; 4] {
+        self.0.0
+    }
+
+    /// The generator that goes on from a [`state`](Self::state).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`](crate::ErrorKind::Value) for four zeros, from which the generator would give zeros only.
+    ///
+    /// ```
+    /// assert!(striate::Rng::from_state([1, 2, 3, 4]).is_ok());
+    /// assert!(striate::Rng::from_state([0; 4]).is_err());
+    /// ```
+    pub fn from_state(state: [u64; 4]) -> Result<Self> {
+        if state == [0; 4] {
+            return Err(Error::value("Rng", "a state other than zeros", "zeros"));
+        }
+        Ok(Rng(Xoshiro(state)))
     }
 
     /// A number distributed uniformly over `0.0..1.0`.
