@@ -134,6 +134,17 @@ pub trait Layer<T: Element = f32>: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// The generators of random numbers that the layer draws from in training, with their names, in a fixed order; none
+    /// before `build`. A saved training run goes on bit by bit because they are saved with it.
+    fn generators(&self) -> Vec<(Name, &Rng)> {
+        Vec::new()
+    }
+
+    /// The generators, to be put where others stand.
+    fn generators_mut(&mut self) -> Vec<(Name, &mut Rng)> {
+        Vec::new()
+    }
+
     /// What the layer costs for an input of shape `input`: parameters, multiplications, memory, and how far it
     /// sees. Works before `build`.
     ///

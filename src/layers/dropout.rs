@@ -4,7 +4,7 @@ use crate::layer::{Saved, Tape, mismatch};
 use crate::memory::len_of;
 use crate::ops::check_shape;
 use crate::ops::dropout::{apply_mask, check_mask, check_rate, draw_mask};
-use crate::{Cost, Element, Error, Layer, Result, Rng, Tensor};
+use crate::{Cost, Element, Error, Layer, Name, Result, Rng, Tensor};
 
 const KIND: &str = "Dropout";
 
@@ -89,6 +89,14 @@ impl<T: Element> Layer<T> for Dropout {
         check_mask(KIND, &mask, grad.shape())?;
         apply_mask(grad.as_mut_slice(), &mask, self.rate);
         Ok(grad)
+    }
+
+    fn generators(&self) -> Vec<(Name, &Rng)> {
+        self.rng.iter().map(|rng| ("rng".into(), rng)).collect()
+    }
+
+    fn generators_mut(&mut self) -> Vec<(Name, &mut Rng)> {
+        self.rng.iter_mut().map(|rng| ("rng".into(), rng)).collect()
     }
 
     fn cost(&self, input: &[usize]) -> Result<Cost> {

@@ -265,6 +265,22 @@ impl<T: Element> Layer<T> for Sequential<T> {
         params
     }
 
+    fn generators(&self) -> Vec<(Name, &Rng)> {
+        let mut generators = Vec::new();
+        for (i, layer) in self.layers.iter().enumerate() {
+            generators.extend(layer.generators().into_iter().map(|(name, rng)| (path(i, name), rng)));
+        }
+        generators
+    }
+
+    fn generators_mut(&mut self) -> Vec<(Name, &mut Rng)> {
+        let mut generators = Vec::new();
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            generators.extend(layer.generators_mut().into_iter().map(|(name, rng)| (path(i, name), rng)));
+        }
+        generators
+    }
+
     fn cost(&self, input: &[usize]) -> Result<Cost> {
         let mut total = Cost::default();
         self.through(input, |_, layer, shape| {
@@ -282,7 +298,7 @@ impl<T: Element> Layer<T> for Sequential<T> {
     }
 }
 
-/// The name of a parameter of layer `i`.
+/// The name of a parameter or generator of layer `i`.
 fn path(i: usize, name: Name) -> Name {
     format!("{i}.{name}").into()
 }
