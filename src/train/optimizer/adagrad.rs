@@ -1,9 +1,12 @@
 //! [`Adagrad`].
 
 use super::state::State;
-use super::{Optimizer, check_epsilon, check_size};
+use super::{Optimizer, OptimizerState, check_epsilon, check_size};
 use crate::train::Schedule;
 use crate::{Element, Name, Param, Result};
+
+/// What is kept for each parameter.
+const SLOTS: [&str; 1] = ["square"];
 
 /// Adagrad: steps divided by the root of the sum of all squared gradients (Duchi, Hazan and Singer 2011, "Adaptive
 /// Subgradient Methods for Online Learning and Stochastic Optimization").
@@ -107,6 +110,15 @@ impl<T: Element> Optimizer<T> for Adagrad<T> {
 
     fn learning_rate(&self) -> Result<f64> {
         self.state.rate(&self.learning_rate)
+    }
+
+    fn state(&self) -> Result<OptimizerState<T>> {
+        self.state.to_named("Adagrad", SLOTS)
+    }
+
+    fn set_state(&mut self, state: OptimizerState<T>) -> Result<()> {
+        self.state = State::from_named("Adagrad", SLOTS, state)?;
+        Ok(())
     }
 }
 

@@ -1,9 +1,12 @@
 //! [`Adam`] and [`AdamW`].
 
 use super::state::State;
-use super::{Optimizer, check_decay, check_epsilon, check_size};
+use super::{Optimizer, OptimizerState, check_decay, check_epsilon, check_size};
 use crate::train::Schedule;
 use crate::{Element, Name, Param, Result};
+
+/// What is kept for each parameter.
+const SLOTS: [&str; 2] = ["mean", "square"];
 
 /// Adam: steps scaled by running means of the gradient and its square (Kingma and Ba 2015, "Adam: A Method for
 /// Stochastic Optimization", Algorithm 1).
@@ -152,6 +155,15 @@ impl<T: Element> Optimizer<T> for Adam<T> {
     fn learning_rate(&self) -> Result<f64> {
         self.state.rate(&self.learning_rate)
     }
+
+    fn state(&self) -> Result<OptimizerState<T>> {
+        self.state.to_named("Adam", SLOTS)
+    }
+
+    fn set_state(&mut self, state: OptimizerState<T>) -> Result<()> {
+        self.state = State::from_named("Adam", SLOTS, state)?;
+        Ok(())
+    }
 }
 
 /// [`Adam`] with weight decay of its own (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization"): before
@@ -275,6 +287,15 @@ impl<T: Element> Optimizer<T> for AdamW<T> {
 
     fn learning_rate(&self) -> Result<f64> {
         self.adam.learning_rate()
+    }
+
+    fn state(&self) -> Result<OptimizerState<T>> {
+        self.adam.state.to_named("AdamW", SLOTS)
+    }
+
+    fn set_state(&mut self, state: OptimizerState<T>) -> Result<()> {
+        self.adam.state = State::from_named("AdamW", SLOTS, state)?;
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ pub use adam::{Adam, AdamW};
 pub use rms_prop::RmsProp;
 pub use sgd::Sgd;
 
-use crate::{Element, Error, Name, Param, Result};
+use crate::{Element, Error, Name, Param, Result, Tensor};
 
 /// A rule that changes parameters by their gradients.
 ///
@@ -64,6 +64,56 @@ pub trait Optimizer<T: Element = f32>: Debug + Send {
     /// # Errors
     /// As [`Schedule::rate`](super::Schedule::rate).
     fn learning_rate(&self) -> Result<f64>;
+
+    /// What the optimizer remembers, so that a training run can be saved.
+    ///
+    /// # Errors
+    /// If the optimizer does not implement this, as those that come with the crate do.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::{Adam, Optimizer}};
+    /// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+    /// weight.add_grad(Tensor::full(&[1], 3.0)?)?;
+    /// let (mut first, mut second) = (Adam::new(0.1), Adam::new(0.1));
+    /// first.step(&mut [("w".into(), &mut weight)])?;
+    /// second.set_state(first.state()?)?;    // goes on as `first` would
+    /// assert_eq!(second.state()?, first.state()?);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    fn state(&self) -> Result<OptimizerState<T>> {
+        Err(Error::argument("save", "an optimizer that implements state()", format_args!("{self:?}")))
+    }
+
+    /// Remembers what another optimizer of its kind did; options, the learning rate among them, stay.
+    ///
+    /// # Errors
+    /// If the state is not one of this kind of optimizer, or the optimizer does not implement this; nothing has then
+    /// changed.
+    fn set_state(&mut self, state: OptimizerState<T>) -> Result<()> {
+        let _ = state;
+        Err(Error::argument("load", "an optimizer that implements set_state()", format_args!("{self:?}")))
+    }
+}
+
+/// What an optimizer remembers, under names that begin with its own, such as `"Adam.mean.3.kernel"`.
+///
+/// ```
+/// use striate::{Param, Tensor, train::{Optimizer, Sgd}};
+/// let mut weight = Param::new(Tensor::<f64>::full(&[1], 1.0)?);
+/// weight.add_grad(Tensor::full(&[1], 3.0)?)?;
+/// let mut sgd = Sgd::new(0.5).momentum(0.9);
+/// sgd.step(&mut [("w".into(), &mut weight)])?;
+/// let state = sgd.state()?;
+/// assert_eq!(state.counts, [("Sgd.steps".to_string(), 1), ("Sgd.updates.w".to_string(), 1)]);
+/// assert_eq!(state.tensors, [("Sgd.velocity.w".to_string(), Tensor::full(&[1], -1.5)?)]);
+/// # Ok::<(), striate::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimizerState<T: Element = f32> {
+    /// Whole numbers.
+    pub counts: Vec<(String, u64)>,
+    /// Arrays.
+    pub tensors: Vec<(String, Tensor<T>)>,
 }
 
 /// Checks that an option lies in `0 .. 1`: the weight of the past in a running mean.

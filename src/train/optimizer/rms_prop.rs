@@ -1,9 +1,12 @@
 //! [`RmsProp`].
 
 use super::state::State;
-use super::{Optimizer, check_decay, check_epsilon};
+use super::{Optimizer, OptimizerState, check_decay, check_epsilon};
 use crate::train::Schedule;
 use crate::{Element, Name, Param, Result};
+
+/// What is kept for each parameter.
+const SLOTS: [&str; 3] = ["square", "mean", "velocity"];
 
 /// RMSprop: steps divided by the root of a running mean of the squared gradient (Tieleman and Hinton 2012, lecture 6.5
 /// of "Neural Networks for Machine Learning"; centred, and with momentum, by Graves 2013, "Generating Sequences with
@@ -178,6 +181,15 @@ impl<T: Element> Optimizer<T> for RmsProp<T> {
 
     fn learning_rate(&self) -> Result<f64> {
         self.state.rate(&self.learning_rate)
+    }
+
+    fn state(&self) -> Result<OptimizerState<T>> {
+        self.state.to_named("RmsProp", SLOTS)
+    }
+
+    fn set_state(&mut self, state: OptimizerState<T>) -> Result<()> {
+        self.state = State::from_named("RmsProp", SLOTS, state)?;
+        Ok(())
     }
 }
 

@@ -1,9 +1,12 @@
 //! [`Sgd`]: stochastic gradient descent.
 
 use super::state::State;
-use super::{Optimizer, check_decay, check_size};
+use super::{Optimizer, OptimizerState, check_decay, check_size};
 use crate::train::Schedule;
 use crate::{Element, Error, Name, Param, Result};
+
+/// What is kept for each parameter.
+const SLOTS: [&str; 1] = ["velocity"];
 
 /// Stochastic gradient descent, with momentum if wanted.
 ///
@@ -146,6 +149,15 @@ impl<T: Element> Optimizer<T> for Sgd<T> {
 
     fn learning_rate(&self) -> Result<f64> {
         self.state.rate(&self.learning_rate)
+    }
+
+    fn state(&self) -> Result<OptimizerState<T>> {
+        self.state.to_named("Sgd", SLOTS)
+    }
+
+    fn set_state(&mut self, state: OptimizerState<T>) -> Result<()> {
+        self.state = State::from_named("Sgd", SLOTS, state)?;
+        Ok(())
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use crate::memory::filled;
+use super::OptimizerState;
+use crate::memory::{filled, reserve};
 use crate::train::Schedule;
-use crate::{Element, Error, Name, Param, Result};
+use crate::{Element, Error, Name, Param, Result, Tensor};
 
 /// The step count, and up to `N` numbers for each element of each parameter.
 #[derive(Clone)]
@@ -63,6 +64,60 @@ impl<T: Element, const N: usize> State<T, N> {
         }
         self.steps += 1;
         Ok(())
+    }
+
+    /// Everything, under names that begin with the optimizer's; `slots` are the names of what it keeps for each parameter.
+    pub(super) fn to_named(
+        &self,
+        optimizer: &'static str,
+        slots: [&'static str; N],
+    ) -> Result<OptimizerState<T>> {
+        let mut params: Vec<_> = self.params.iter().collect();
+        params.sort_by_key(|(name, _)| *name);
+        let mut counts = vec![(format!("{optimizer}.steps"), self.steps as u64)];
+        let mut tensors = Vec::new();
+        for (name, memory) in params {
+            counts.push((format!("{optimizer}.updates.{name}"), memory.updates));
+            for (slot, values) in slots.iter().zip(&memory.slots).filter(|(_, values)| !values.is_empty()) {
+                let mut copy = Vec::new();
+                reserve(&mut copy, optimizer, &[values.len()])?;
+                copy.extend_from_slice(values);
+                tensors
+                    .push((format!("{optimizer}.{slot}.{name}"), Tensor::from_vec(&[values.len()], copy)?));
+            }
+        }
+        Ok(OptimizerState { counts, tensors })
+    }
+
+    /// The state that [`to_named`](Self::to_named) wrote down.
+    pub(super) fn from_named(
+        optimizer: &'static str,
+        slots: [&'static str; N],
+        named: OptimizerState<T>,
+    ) -> Result<Self> {
+        let unknown = |name: &str| Error::argument(optimizer, format_args!("a state of {optimizer}"), name);
+        // The part of a name after the optimizer's and that of what is kept.
+        let param_of = |name: &str, kept: &str| {
+            let rest = name.strip_prefix(optimizer)?.strip_prefix('.')?.strip_prefix(kept)?;
+            rest.strip_prefix('.').map(str::to_string)
+        };
+        let (mut steps, mut params) = (None, HashMap::new());
+        for (name, count) in named.counts {
+            if name.strip_prefix(optimizer) == Some(".steps") {
+                steps = usize::try_from(count).ok();
+            } else {
+                let param = param_of(&name, "updates").ok_or_else(|| unknown(&name))?;
+                let slots = std::array::from_fn(|_| Vec::new());
+                params.insert(Name::from(param), Memory { updates: count, slots });
+            }
+        }
+        for (name, values) in named.tensors {
+            let place = slots.iter().zip(0..).find_map(|(slot, i)| Some((param_of(&name, slot)?, i)));
+            let place = place.and_then(|(param, i)| params.get_mut(&*param)?.slots.get_mut::<usize>(i));
+            *place.ok_or_else(|| unknown(&name))? = values.into_vec();
+        }
+        let steps = steps.ok_or_else(|| unknown("one without steps"))?;
+        Ok(State { steps, params })
     }
 
     /// Checks the parameters, then makes memory for those that are new. Everything that can go wrong in a step does so
