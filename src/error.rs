@@ -29,6 +29,8 @@ pub enum ErrorKind {
     Tape,
     /// A number is outside its domain: a label beyond the classes, a loss that is not finite.
     Value,
+    /// A file cannot be read or written, or does not hold what it should.
+    File,
 }
 
 /// A failed operation: which one, in which layer, what it expected and what it got.

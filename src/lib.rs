@@ -100,6 +100,8 @@ mod tensor;
 #[cfg(feature = "serde")]
 mod tensor_serde;
 pub mod train;
+#[cfg(any(feature = "npz", feature = "safetensors"))]
+pub mod weights;
 
 pub use accuracy::Accuracy;
 pub use cpu::{Cpu, cpu};

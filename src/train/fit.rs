@@ -81,6 +81,7 @@ impl<T: Element> Trainer<'_, T> {
         let mut history = History::default();
         for epoch in 1..=self.epochs {
             let mut log = self.epoch(model, training, epoch)?;
+            self.epochs_done += 1;
             log.validation = validation.map(|data| self.evaluate_data(model, data)).transpose()?;
             let mut flow = ControlFlow::Continue(());
             for callback in &mut self.callbacks {

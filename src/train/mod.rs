@@ -34,6 +34,8 @@
 //! ```
 
 mod callback;
+#[cfg(any(feature = "npz", feature = "safetensors"))]
+mod checkpoint;
 mod clip;
 mod data;
 mod fit;

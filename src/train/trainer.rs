@@ -25,7 +25,7 @@ type Augment<'a, T> = Box<dyn FnMut(&mut Tensor<T>, &mut Rng) + Send + 'a>;
 /// Options are checked by [`fit`](Self::fit), before it builds or changes the model; those of losses, optimizers,
 /// metrics and callbacks by its first step, before that changes a weight. The same seed gives the same run, bit by bit,
 /// on any number of threads. A trainer remembers its optimizer's state and its place in the random sequence, so that a
-/// second `fit` goes on where the first ended; it belongs to one model.
+/// second `fit` goes on where the first ended; it belongs to one model. `save` and `load` take a run to another day.
 ///
 /// ```
 /// use striate::{Dense, Rng, Tensor};
@@ -54,6 +54,7 @@ pub struct Trainer<'a, T: Element = f32> {
     pub(super) batch_size: usize,
     pub(super) shuffle: bool,
     pub(super) rng: Rng,
+    pub(super) epochs_done: usize,
     pub(super) validation: Validation<T>,
     pub(super) metrics: Vec<Box<dyn Metric<T> + 'a>>,
     pub(super) clip: Option<Clip>,
@@ -92,6 +93,7 @@ impl<'a, T: Element> Trainer<'a, T> {
             batch_size: 32,
             shuffle: true,
             rng: Rng::seed(0),
+            epochs_done: 0,
             validation: Validation::None,
             metrics: Vec::new(),
             clip: None,
