@@ -62,6 +62,7 @@
 //! | [`ops`] | the same as plain functions on ndarray views |
 //! | [`Window2d`], [`Geometry2d`], [`Padding`] | the arithmetic of sizes, strides, dilation and padding |
 //! | [`train`] | losses, optimizers, schedules, metrics, the loop |
+//! | `weights` (with a feature below) | safetensors and NumPy files; other libraries' names and layouts |
 //! | [`Summary`] | parameters, multiplications, memory, receptive fields |
 //! | [`Error`] | what can go wrong: every mistake is an `Err` that says the operation, what it expected and what it got |
 //! | [`Rng`] | seeds: the same seed gives the same weights, and the same training run whatever the number of threads |
@@ -77,6 +78,8 @@
 //! | feature | gives |
 //! |---|---|
 //! | `image` | `Tensor::try_from(&picture)` and [`Tensor::to_image`](Tensor), for pictures of the `image` crate |
+//! | `npz` | `weights`: parameters and training runs in `.npz` and `.npy` files |
+//! | `safetensors` | `weights`: parameters and training runs in `.safetensors` files |
 //! | `serde` | `Serialize` and `Deserialize` for [`Tensor`] |
 #![deny(missing_docs, unsafe_code)]
 #![warn(rust_2018_idioms)]
