@@ -19,12 +19,14 @@
 //! ```
 
 mod axis;
+mod axis_map;
 mod padding;
 mod sampling;
 mod window;
 
 pub use axis::WindowAxis;
-pub use padding::Padding;
+pub(crate) use axis_map::{AxisMap, Resize, cropped_size, padded_size};
+pub use padding::{PadMode, Padding};
 pub(crate) use sampling::Sampling;
 pub use window::{Size2d, Window2d};
 

@@ -110,16 +110,17 @@ pub use accuracy::Accuracy;
 pub use cpu::{Cpu, cpu};
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
-pub use geometry::{Geometry2d, Padding, Size2d, Window2d, WindowAxis};
+pub use geometry::{Geometry2d, PadMode, Padding, Size2d, Window2d, WindowAxis};
 pub use init::Initializer;
 pub use kernels::plan::{Algorithm, Plan};
 pub use kernels::simd::{Isa, force_isa, isa};
 pub use layer::{Layer, Name, Param, Saved, Tape};
 pub use layers::{
-    AvgPool2D, ChannelMaxPool, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D,
-    Sequential,
+    AdaptiveAvgPool2D, AvgPool2D, BatchNorm, ChannelMaxPool, Conv2D, Crop2D, Dense, Dropout, Flatten,
+    GlobalAvgPool2D, GlobalMaxPool2D, GroupNorm, InstanceNorm, Join, LayerNorm, LocalResponseNorm, MaxPool2D,
+    Pad2D, Parallel, Residual, RunningVariance, Sequential, UpSample2D, ZeroPad2D,
 };
-pub use ops::Activation;
+pub use ops::{Activation, Interpolation};
 pub use rng::Rng;
 pub use summary::{Cost, Reach, Row, Summary};
 pub use tensor::Tensor;

@@ -103,7 +103,43 @@ impl Row {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     rows: Vec<Row>,
+    /// What each row's output sees of the model's input.
+    fields: Vec<Reach>,
+    /// What the input of the next row sees of it.
+    field: Reach,
     training_batch: Option<usize>,
+}
+
+/// A place where a model forks: every branch starts from the same input, which stays until the last has read it, as
+/// outputs of branches stay until they are joined.
+pub(crate) struct Fork {
+    start: Reach,
+    joined: Option<Reach>,
+    /// The first row of the branch that comes next.
+    row: usize,
+    kept_bytes: usize,
+}
+
+impl Fork {
+    /// Ends a branch whose rows are in the summary, and starts the next, if this was not the last.
+    pub(crate) fn next_branch(&mut self, summary: &mut Summary, is_last: bool) {
+        let rows = &mut summary.rows[self.row..];
+        let input = rows.first().filter(|_| !is_last).map_or(0, |row| row.input_bytes);
+        let output = rows.last().map_or(0, |row| row.output_bytes);
+        for (place, row) in rows.iter_mut().enumerate() {
+            let kept = if place == 0 { 0 } else { input };
+            row.input_bytes = row.input_bytes.saturating_add(self.kept_bytes).saturating_add(kept);
+        }
+        self.kept_bytes = self.kept_bytes.saturating_add(output);
+        self.row = summary.rows.len();
+        let end = std::mem::replace(&mut summary.field, self.start);
+        self.joined = Some(self.joined.map_or(end, |joined| joined.beside(end)));
+    }
+
+    /// Joins the branches.
+    pub(crate) fn join(self, summary: &mut Summary) {
+        summary.field = self.joined.unwrap_or(self.start);
+    }
 }
 
 impl Summary {
@@ -133,7 +169,14 @@ impl Summary {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn push(&mut self, row: Row) {
+        self.field = self.field.then(row.cost.reach);
+        self.fields.push(self.field);
         self.rows.push(row);
+    }
+
+    /// Here, branches start.
+    pub(crate) fn fork(&self) -> Fork {
+        Fork { start: self.field, joined: None, row: self.rows.len(), kept_bytes: 0 }
     }
 
     /// The batch size that [`training_bytes`](Self::training_bytes) and the last line of the table are for. Default:
@@ -173,12 +216,7 @@ impl Summary {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn receptive_fields(&self) -> Vec<Reach> {
-        let mut field = Reach::Pointwise;
-        let next = |row: &Row| {
-            field = field.then(row.cost.reach);
-            field
-        };
-        self.rows.iter().map(next).collect()
+        self.fields.clone()
     }
 
     /// The number of weights that training changes.

@@ -9,8 +9,10 @@ use ndarray::{Array, Array1, Array2, Array4, s};
 use proptest::prelude::*;
 use striate::ops::{self, Divisor};
 use striate::{
-    Accuracy, Activation, AvgPool2D, ChannelMaxPool, Conv2D, Dense, Element, Flatten, GlobalAvgPool2D,
-    GlobalMaxPool2D, Layer, MaxPool2D, Padding, Rng, Tape, Tensor, sequential,
+    Accuracy, Activation, AdaptiveAvgPool2D, AvgPool2D, BatchNorm, ChannelMaxPool, Conv2D, Crop2D, Dense,
+    Element, Flatten, GlobalAvgPool2D, GlobalMaxPool2D, GroupNorm, InstanceNorm, Interpolation, Join, Layer,
+    LayerNorm, LocalResponseNorm, MaxPool2D, Pad2D, PadMode, Padding, Parallel, Residual, Rng,
+    RunningVariance, Sequential, Tape, Tensor, UpSample2D, sequential,
 };
 
 /// The outcome of one case of a property.
@@ -304,7 +306,7 @@ proptest! {
 fn check_slopes(what: &str, layer: &mut dyn Layer<f64>, x: &Tensor<f64>, rng: &mut Rng) {
     const STEP: f64 = 1e-6;
     layer.build(x.shape(), rng).unwrap();
-    for (_, param) in layer.params_mut() {
+    for (_, param) in layer.params_mut().into_iter().filter(|(_, param)| !param.is_state()) {
         let value: Array<f64, _> = normal(rng, param.value().shape());
         param.set_value((value * 0.5).into()).unwrap();
     }
@@ -314,8 +316,10 @@ fn check_slopes(what: &str, layer: &mut dyn Layer<f64>, x: &Tensor<f64>, rng: &m
     let dx = layer.backward(g.clone(), &mut tape).unwrap();
     assert!(tape.is_empty(), "{what}");
 
-    let value =
-        |layer: &dyn Layer<f64>, x: &Tensor<f64>| dot(layer.forward(x).unwrap().as_slice(), g.as_slice());
+    // What training computes: at inference, batch normalisation is another function.
+    let value = |layer: &mut dyn Layer<f64>, x: &Tensor<f64>| {
+        dot(layer.forward_train(x.clone(), &mut Tape::new()).unwrap().as_slice(), g.as_slice())
+    };
     let check = |of: &str, ends: [f64; 2], slope: f64| {
         let wanted = (ends[1] - ends[0]) / (2.0 * STEP);
         let scale = wanted.abs().max(ends[0].abs()).max(1.0);
@@ -328,7 +332,7 @@ fn check_slopes(what: &str, layer: &mut dyn Layer<f64>, x: &Tensor<f64>, rng: &m
         let along = common::normal_tensor(rng, x.shape());
         let ends = [-STEP, STEP].map(|by| value(layer, &moved(x, &along, by)));
         check("x", ends, dot(dx.as_slice(), along.as_slice()));
-        for i in 0..layer.params().len() {
+        for i in (0..layer.params().len()).filter(|&i| !layer.params()[i].1.is_state()).collect::<Vec<_>>() {
             let (name, start) = (layer.params()[i].0.clone(), layer.params()[i].1.value().clone());
             let along = common::normal_tensor(rng, start.shape());
             let ends = [-STEP, STEP].map(|by| {
@@ -432,5 +436,107 @@ fn a_whole_model_has_its_slopes() {
         ];
         let x = common::normal_tensor(rng, &[2, 12, 11, 2]);
         check_slopes("model", &mut model, &x, rng);
+    }
+}
+
+#[test]
+fn normalisation_layers_have_their_slopes() {
+    let norms: Vec<(&str, Box<dyn Layer<f64>>)> = vec![
+        ("batch", Box::new(BatchNorm::new())),
+        (
+            "batch, unbiased",
+            Box::new(BatchNorm::new().running_variance(RunningVariance::Unbiased).scale(false)),
+        ),
+        ("batch, frozen", Box::new(BatchNorm::new().frozen(true).center(false))),
+        ("layer", Box::new(LayerNorm::new())),
+        ("layer, three axes", Box::new(LayerNorm::new().axes(3))),
+        ("layer, everything", Box::new(LayerNorm::new().axes(4).center(false))),
+        ("group", Box::new(GroupNorm::new(2))),
+        ("instance", Box::new(InstanceNorm::new())),
+        ("local response", Box::new(LocalResponseNorm::new(4).alpha(0.5).beta(0.6))),
+    ];
+    for (seed, (what, mut norm)) in (1..).zip(norms) {
+        let rng = &mut Rng::seed(seed);
+        check_slopes(what, &mut *norm, &common::normal_tensor(rng, &[3, 5, 4, 6]), rng);
+    }
+    // More elements than one task works through, in one sample and in many.
+    for shape in [[1, 70, 60, 6], [700, 3, 3, 6]] {
+        let rng = &mut Rng::seed(7);
+        let x = common::normal_tensor(rng, &shape);
+        check_slopes("large batch", &mut BatchNorm::new(), &x, rng);
+        check_slopes("large groups", &mut GroupNorm::new(3), &x, rng);
+    }
+}
+
+#[test]
+fn padding_and_resizing_layers_have_their_slopes() {
+    let uneven = Padding::Explicit { top: 1, bottom: 3, left: 2, right: 0 };
+    let modes = [PadMode::Constant(2.0), PadMode::Reflect, PadMode::Replicate, PadMode::Circular];
+    let mut layers: Vec<(String, Box<dyn Layer<f64>>)> = Vec::new();
+    for mode in modes {
+        layers.push((format!("{mode:?}"), Box::new(Pad2D::new(uneven).mode(mode))));
+        let conv = Conv2D::new(3, 3).strides((2, 1)).padding(uneven).activation(Activation::Tanh);
+        layers.push((format!("Conv2D, {mode:?}"), Box::new(conv.padding_mode(mode))));
+    }
+    for how in [Interpolation::Nearest, Interpolation::Bilinear, Interpolation::BilinearAligned] {
+        layers.push((format!("{how:?}"), Box::new(UpSample2D::new((2, 3)).interpolation(how))));
+    }
+    layers.push(("crop".into(), Box::new(Crop2D::new((1, 2), (0, 1)))));
+    layers.push(("adaptive".into(), Box::new(AdaptiveAvgPool2D::new((3, 7)))));
+    for (seed, (what, mut layer)) in (1..).zip(layers) {
+        let rng = &mut Rng::seed(seed);
+        check_slopes(&what, &mut *layer, &common::normal_tensor(rng, &[2, 5, 5, 3]), rng);
+    }
+}
+
+#[test]
+fn containers_have_their_slopes() {
+    let conv = |filters| Conv2D::new(filters, 3).padding(Padding::Same).activation(Activation::Tanh);
+    let excitation = || {
+        let weights =
+            sequential![GlobalAvgPool2D::new().keepdims(true), Dense::new(4).activation(Activation::Sigmoid)];
+        Parallel::new(Join::Multiply).with(Sequential::new()).with(weights)
+    };
+    let containers: Vec<(&str, Box<dyn Layer<f64>>)> = vec![
+        ("residual", Box::new(Residual::new(sequential![conv(4), BatchNorm::new(), conv(4)]))),
+        ("projected", Box::new(Residual::new(conv(6)).shortcut(Conv2D::new(6, 1)))),
+        (
+            "inception",
+            Box::new(
+                Parallel::new(Join::Concat)
+                    .with(conv(2))
+                    .with(MaxPool2D::new(3).strides(1).padding(Padding::Same))
+                    .with(Conv2D::new(3, 1)),
+            ),
+        ),
+        (
+            "products",
+            Box::new(Parallel::new(Join::Multiply).with(conv(4)).with(conv(4)).with(Activation::Softsign)),
+        ),
+        ("excitation", Box::new(excitation())),
+        (
+            "stretched sum",
+            Box::new(
+                Parallel::new(Join::Add)
+                    .with(GlobalAvgPool2D::new().keepdims(true))
+                    .with(conv(4))
+                    .with(Conv2D::new(1, 1)),
+            ),
+        ),
+        (
+            "nested",
+            Box::new(sequential![Residual::new(sequential![excitation(), Residual::new(conv(4))]), conv(2)]),
+        ),
+    ];
+    for (seed, (what, mut container)) in (1..).zip(containers) {
+        let rng = &mut Rng::seed(seed);
+        let x = common::normal_tensor(rng, &[2, 5, 4, 4]);
+        check_slopes(what, &mut *container, &x, rng);
+        let mut tape = Tape::new();
+        let y = container.forward_train(x.clone(), &mut tape).unwrap();
+        assert_eq!(y.shape(), container.output_shape(x.shape()).unwrap(), "{what}");
+        assert_eq!(tape.bytes(), container.cost(x.shape()).unwrap().saved_bytes, "{what}");
+        container.backward_params(y, &mut tape).unwrap();
+        assert!(tape.is_empty(), "{what}");
     }
 }

@@ -74,6 +74,7 @@ impl WindowAxis {
         let extent = extent(kernel, dilation).ok_or_else(overflow)?;
         let (pad_before, pad_after) = match padding {
             AxisPadding::Explicit(before, after) => (before, after),
+            AxisPadding::Causal => (extent - 1, 0),
             AxisPadding::Same => {
                 let last_start = (input.div_ceil(stride) - 1) * stride;
                 let total = last_start.checked_add(extent).ok_or_else(overflow)?.saturating_sub(input);

@@ -18,6 +18,9 @@ pub enum Padding {
     /// As much padding as makes `output = ceil(input / stride)`; where the total is odd, the larger half lies at
     /// the bottom and at the right. Keras' and TensorFlow's `"same"`, ONNX' `SAME_UPPER`.
     Same,
+    /// As much padding as [`Valid`](Self::Valid) lacks for a stride of 1, all of it above and at the left, so that no
+    /// output sees what comes after it. Keras' `"causal"` for one-dimensional convolution.
+    Causal,
     /// So many rows and columns, as in PyTorch and ONNX.
     Explicit {
         /// Rows above the input.
@@ -56,6 +59,7 @@ impl Padding {
         match self {
             Padding::Valid => AxisPadding::Explicit(0, 0),
             Padding::Same => AxisPadding::Same,
+            Padding::Causal => AxisPadding::Causal,
             Padding::Explicit { top, bottom, .. } if axis == 0 => AxisPadding::Explicit(top, bottom),
             Padding::Explicit { left, right, .. } => AxisPadding::Explicit(left, right),
         }
@@ -66,5 +70,45 @@ impl Padding {
 #[derive(Clone, Copy)]
 pub(super) enum AxisPadding {
     Same,
+    Causal,
     Explicit(usize, usize),
+}
+
+/// What stands in the padding around feature maps. PyTorch's `padding_mode`; NumPy's names in brackets.
+///
+/// ```
+/// use ndarray::array;
+/// use striate::{Layer, Pad2D, PadMode, Padding, Tensor};
+/// let x = Tensor::from(array![[[[1.0], [2.0], [3.0]]]]);
+/// let row = |mode| Pad2D::new(Padding::symmetric(0, 2)).mode(mode).forward(&x).map(Tensor::into_vec);
+/// assert_eq!(row(PadMode::Zeros)?, [0.0, 0.0, 1.0, 2.0, 3.0, 0.0, 0.0]);
+/// assert_eq!(row(PadMode::Reflect)?, [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0]);
+/// assert_eq!(row(PadMode::Replicate)?, [1.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0]);
+/// assert_eq!(row(PadMode::Circular)?, [2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0]);
+/// # Ok::<(), striate::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum PadMode {
+    /// Zeros.
+    #[default]
+    Zeros,
+    /// One number everywhere.
+    Constant(f64),
+    /// The maps mirrored at their outermost positions, which are not repeated (`reflect`).
+    Reflect,
+    /// The nearest position of the maps (`edge`).
+    Replicate,
+    /// The maps once more, as on a torus (`wrap`).
+    Circular,
+}
+
+impl PadMode {
+    /// The number in the padding, where it is one.
+    pub(crate) fn constant(self) -> Option<f64> {
+        match self {
+            PadMode::Zeros => Some(0.0),
+            PadMode::Constant(value) => Some(value),
+            PadMode::Reflect | PadMode::Replicate | PadMode::Circular => None,
+        }
+    }
 }

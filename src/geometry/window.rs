@@ -286,7 +286,8 @@ impl Window2d {
         Ok(())
     }
 
-    fn axes(&self, operation: &'static str, input: [usize; 2]) -> Result<[WindowAxis; 2]> {
+    /// Both axes over maps of this size.
+    pub(crate) fn axes(&self, operation: &'static str, input: [usize; 2]) -> Result<[WindowAxis; 2]> {
         let along = |axis| {
             let padding = self.padding.along(axis);
             let sizes = (input[axis], self.kernel[axis], self.strides[axis], self.dilation[axis]);

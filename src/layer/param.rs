@@ -17,6 +17,7 @@ pub struct Param<T: Element = f32> {
     value: Tensor<T>,
     grad: Option<Tensor<T>>,
     trainable: bool,
+    is_state: bool,
 }
 
 impl<T: Element> Param<T> {
@@ -28,10 +29,10 @@ impl<T: Element> Param<T> {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn new(value: Tensor<T>) -> Self {
-        Param { value, grad: None, trainable: true }
+        Param { value, grad: None, trainable: true, is_state: false }
     }
 
-    /// A weight that optimizers leave alone: state of the layer, or a part of a model that is frozen.
+    /// A weight that optimizers leave alone until it is set to be trained: a part of a model that is frozen.
     ///
     /// ```
     /// use striate::{Param, Tensor};
@@ -39,7 +40,32 @@ impl<T: Element> Param<T> {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn frozen(value: Tensor<T>) -> Self {
-        Param { value, grad: None, trainable: false }
+        Param { trainable: false, ..Self::new(value) }
+    }
+
+    /// A state of a layer, such as the moving mean of [`BatchNorm`](crate::BatchNorm): the layer changes it, optimizers
+    /// never do, and it is saved and loaded with the weights.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor};
+    /// let mut mean = Param::state(Tensor::<f32>::zeros(&[2])?);
+    /// mean.set_trainable(true);
+    /// assert!(mean.is_state() && !mean.is_trainable());
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn state(value: Tensor<T>) -> Self {
+        Param { is_state: true, ..Self::frozen(value) }
+    }
+
+    /// Whether it is a [`state`](Self::state), and no weight.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor};
+    /// assert!(!Param::frozen(Tensor::<f32>::zeros(&[2])?).is_state());
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn is_state(&self) -> bool {
+        self.is_state
     }
 
     /// Whether optimizers change it.
@@ -55,7 +81,7 @@ impl<T: Element> Param<T> {
         self.trainable
     }
 
-    /// Lets optimizers change it, or not.
+    /// Lets optimizers change it, or not; a state never becomes trainable.
     ///
     /// ```
     /// use striate::{Param, Tensor};
@@ -65,7 +91,7 @@ impl<T: Element> Param<T> {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn set_trainable(&mut self, trainable: bool) {
-        self.trainable = trainable;
+        self.trainable = trainable && !self.is_state;
     }
 
     /// The weight itself.

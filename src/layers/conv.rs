@@ -1,15 +1,15 @@
 //! [`Conv2D`].
 
-use super::weights::Weights;
+use super::weights::{Spec, Weights, delegate_to_weights};
 use crate::geometry::maps;
 use crate::kernels::conv::PreparedKernel;
 use crate::kernels::entry::FinishPiece;
-use crate::layer::{Name, Param, Saved, Tape};
-use crate::memory::unwritten;
+use crate::layer::{Saved, Tape};
+use crate::memory::{len_of, unwritten};
 use crate::ops::{self, check_shape};
 use crate::{
-    Accuracy, Activation, Cost, Element, Error, Geometry2d, Initializer, Layer, Padding, Plan, Reach, Result,
-    Rng, Size2d, Tensor, Window2d,
+    Accuracy, Activation, Cost, Element, Geometry2d, Initializer, Layer, PadMode, Padding, Plan, Reach,
+    Result, Size2d, Tensor, Window2d,
 };
 
 const KIND: &str = "Conv2D";
@@ -50,11 +50,12 @@ const KIND: &str = "Conv2D";
 pub struct Conv2D<T: Element = f32> {
     filters: usize,
     window: Window2d,
+    padding_mode: PadMode,
     activation: Activation,
     use_bias: bool,
     kernel_initializer: Initializer,
     bias_initializer: Initializer,
-    weights: Option<Weights<T, PreparedKernel<T>>>,
+    weights: Weights<T, PreparedKernel<T>>,
 }
 
 impl<T: Element> Conv2D<T> {
@@ -71,11 +72,12 @@ impl<T: Element> Conv2D<T> {
         Conv2D {
             filters,
             window: Window2d::new(kernel_size),
+            padding_mode: PadMode::Zeros,
             activation: Activation::Linear,
             use_bias: true,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
-            weights: None,
+            weights: Weights::none(KIND),
         }
     }
 
@@ -121,6 +123,23 @@ impl<T: Element> Conv2D<T> {
         self
     }
 
+    /// What stands in the padding. Default zeros. PyTorch's `padding_mode`.
+    ///
+    /// ```
+    /// use striate::{Conv2D, Initializer, Layer, PadMode, Padding, Rng, Tensor};
+    /// let conv = Conv2D::new(1, (1, 3)).padding(Padding::Same).padding_mode(PadMode::Circular);
+    /// let mut conv = conv.kernel_initializer(Initializer::Ones);
+    /// conv.build(&[1, 1, 3, 1], &mut Rng::seed(1))?;
+    /// let y = conv.forward(&Tensor::from(ndarray::array![[[[1.0], [2.0], [4.0]]]]))?;
+    /// assert_eq!(y.as_slice(), [7.0, 7.0, 7.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn padding_mode(mut self, mode: PadMode) -> Self {
+        self.padding_mode = mode;
+        self
+    }
+
     /// Into how many groups the channels fall; each group of filters sees only its own group of channels. As many
     /// groups as channels make a depthwise convolution.
     ///
@@ -133,7 +152,7 @@ impl<T: Element> Conv2D<T> {
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.window = self.window.groups(groups);
-        self.weights = None;
+        self.weights.clear();
         self
     }
 
@@ -163,7 +182,7 @@ impl<T: Element> Conv2D<T> {
     #[must_use]
     pub fn use_bias(mut self, use_bias: bool) -> Self {
         self.use_bias = use_bias;
-        self.weights = None;
+        self.weights.clear();
         self
     }
 
@@ -234,47 +253,95 @@ impl<T: Element> Conv2D<T> {
         self.activation.check::<T>()?;
         self.window.check_groups(KIND, channels, self.filters)?;
         let [kh, kw] = self.window.kernel_size();
-        self.window.conv(input, &[kh, kw, channels / self.window.group_count(), self.filters])
+        let kernel = [kh, kw, channels / self.window.group_count(), self.filters];
+        let geometry = self.window.conv(input, &kernel)?;
+        if self.padding_mode != PadMode::Zeros {
+            let padding = ops::explicit_padding(&geometry);
+            ops::padded_shape(KIND, input, padding, self.padding_mode)?;
+        }
+        Ok(geometry)
     }
 
-    /// The convolution with the layer's weights to `out`, each tile of it through `finish`.
-    fn convolve(&self, x: &Tensor<T>, finish: FinishPiece<'_, T>, out: &mut Tensor<T>) -> Result<()> {
-        let weights = self.weights.as_ref().ok_or_else(|| Error::not_built(KIND))?;
-        weights.check(KIND)?;
-        let geometry = self.window.conv(x.shape(), weights.kernel().shape())?;
+    /// Bytes of the input, or of the padded input and the input's shape.
+    fn saved_bytes(&self, input: &[usize], geometry: &Geometry2d) -> Result<usize> {
+        let bytes = |shape: &[usize]| Ok(len_of(KIND, shape)?.saturating_mul(size_of::<T>()));
+        if self.padding_mode == PadMode::Zeros {
+            return bytes(input);
+        }
+        let padding = ops::explicit_padding(geometry);
+        let padded = ops::padded_shape(KIND, input, padding, self.padding_mode)?;
+        Ok(bytes(&padded)?.saturating_add(size_of_val(input)))
+    }
+
+    fn specs(&self, input: &[usize]) -> Result<Vec<Spec>> {
+        let kernel = self.geometry(input)?.kernel_shape();
+        let bias = self.use_bias.then_some(self.bias_initializer);
+        Ok(Spec::kernel_and_bias(&kernel, self.kernel_initializer, bias))
+    }
+
+    /// The geometry with the layer's own kernel, over padded maps unless the padding is of zeros; and how to pad them.
+    fn own_geometry(&self, input: &[usize]) -> Result<(Geometry2d, Option<Padding>)> {
+        self.weights.check()?;
+        let kernel = self.weights.value("kernel")?.shape();
+        let geometry = self.window.conv(input, kernel)?;
+        if self.padding_mode == PadMode::Zeros {
+            return Ok((geometry, None));
+        }
+        let padding = ops::explicit_padding(&geometry);
+        let padded = ops::padded_shape(KIND, input, padding, self.padding_mode)?;
+        Ok((self.window.padding(Padding::Valid).conv(&padded, kernel)?, Some(padding)))
+    }
+
+    /// The convolution with the layer's weights to `out`, each tile of it through `finish`; returns the padded input, if it
+    /// had to be padded before.
+    fn convolve(
+        &self,
+        x: &Tensor<T>,
+        finish: FinishPiece<'_, T>,
+        out: &mut Tensor<T>,
+    ) -> Result<Option<Tensor<T>>> {
+        let (geometry, padding) = self.own_geometry(x.shape())?;
+        let pad = |padding| Ok(ops::pad2d(x.view4()?, padding, self.padding_mode)?.into());
+        let padded: Option<Tensor<T>> = padding.map(pad).transpose()?;
         let out = out.unwritten(KIND, &geometry.output_shape())?;
-        T::conv_forward(x.as_slice(), weights.prepared(), weights.bias(), &geometry, finish, out);
-        Ok(())
+        let x = padded.as_ref().unwrap_or(x).as_slice();
+        let kernel = (self.weights.value("kernel")?.as_slice(), self.weights.prepared());
+        T::conv_forward(x, kernel, self.weights.bias(), &geometry, finish, out);
+        Ok(padded)
     }
 
-    /// Adds up the gradients of the weights; returns what the input's gradient follows from.
-    fn backward_weights(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<(Tensor<T>, Geometry2d)> {
+    /// Adds up the gradients of the weights; returns what the input's gradient follows from: the gradient before the
+    /// activation, the geometry, and the input's shape with its padding, if it was padded before.
+    fn backward_weights(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Backward<T>> {
         let grad = self.activation.backward(grad, tape)?;
         let x = tape.pop_tensor(KIND)?;
-        let weights = self.weights.as_mut().ok_or_else(|| Error::not_built(KIND))?;
-        weights.check(KIND)?;
-        let geometry = self.window.conv(x.shape(), weights.kernel().shape())?;
+        let (geometry, padded) = match self.padding_mode {
+            PadMode::Zeros => (self.own_geometry(x.shape())?.0, None),
+            _ => {
+                let input = tape.pop_shape(KIND)?;
+                let (geometry, padding) = self.own_geometry(&input)?;
+                check_shape(KIND, "a padded input", x.shape(), &geometry.input_shape())?;
+                (geometry, padding.map(|padding| (input, padding)))
+            }
+        };
         check_shape(KIND, "an output gradient", grad.shape(), &geometry.output_shape())?;
         let mut kernel_grad = unwritten(KIND, &geometry.kernel_shape())?;
         T::conv_backward_kernel(x.as_slice(), grad.as_slice(), &geometry, &mut kernel_grad);
-        let kernel_grad = Tensor::from_vec(&geometry.kernel_shape(), kernel_grad)?;
-        let grads = grad.view4()?;
-        weights.add_grads(kernel_grad, || ops::conv2d_backward_bias(grads))?;
-        Ok((grad, geometry))
+        self.weights.add_grad("kernel", || Tensor::from_vec(&geometry.kernel_shape(), kernel_grad))?;
+        self.weights.add_grad("bias", || ops::conv2d_backward_bias(grad.view4()?))?;
+        Ok((grad, geometry, padded))
     }
 }
+
+/// What the input's gradient follows from.
+type Backward<T> = (Tensor<T>, Geometry2d, Option<(Vec<usize>, Padding)>);
 
 impl<T: Element> Layer<T> for Conv2D<T> {
     fn kind(&self) -> &'static str {
         KIND
     }
 
-    fn build(&mut self, input: &[usize], rng: &mut Rng) -> Result<()> {
-        let kernel = self.geometry(input)?.kernel_shape();
-        let bias = self.use_bias.then_some(&self.bias_initializer);
-        self.weights = Some(Weights::new(&kernel, &self.kernel_initializer, bias, rng)?);
-        Ok(())
-    }
+    delegate_to_weights!();
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         Ok(self.geometry(input)?.output_shape().to_vec())
@@ -287,48 +354,47 @@ impl<T: Element> Layer<T> for Conv2D<T> {
     }
 
     fn forward_into(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
-        self.convolve(x, &|tile| self.activation.apply(tile, self.filters), out)
+        self.convolve(x, &|tile| self.activation.apply(tile, self.filters), out).map(drop)
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
         let mut y = Tensor::default();
-        self.convolve(&x, &|_| {}, &mut y)?;
-        tape.push(KIND, Saved::Tensor(x));
+        match self.convolve(&x, &|_| {}, &mut y)? {
+            Some(padded) => {
+                tape.push(KIND, Saved::Shape(x.shape().to_vec()));
+                tape.push(KIND, Saved::Tensor(padded));
+            }
+            None => tape.push(KIND, Saved::Tensor(x)),
+        }
         self.activation.forward_train(y, tape)
     }
 
     fn backward(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        let (grad, geometry) = self.backward_weights(grad, tape)?;
-        let weights = self.weights.as_ref().ok_or_else(|| Error::not_built(KIND))?;
+        let (grad, geometry, padded) = self.backward_weights(grad, tape)?;
+        let kernel = self.weights.value("kernel")?.as_slice();
         let mut out = unwritten(KIND, &geometry.input_shape())?;
-        T::conv_backward_input(grad.as_slice(), weights.kernel().as_slice(), &geometry, &mut out);
-        Tensor::from_vec(&geometry.input_shape(), out)
+        T::conv_backward_input(grad.as_slice(), kernel, &geometry, &mut out);
+        let dx = Tensor::from_vec(&geometry.input_shape(), out)?;
+        match padded {
+            Some((input, padding)) => {
+                Ok(ops::pad2d_backward(dx.view4()?, &input, padding, self.padding_mode)?.into())
+            }
+            None => Ok(dx),
+        }
     }
 
     fn backward_params(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<()> {
         self.backward_weights(grad, tape).map(drop)
     }
 
-    fn params(&self) -> Vec<(Name, &Param<T>)> {
-        self.weights.as_ref().map(Weights::params).unwrap_or_default()
-    }
-
-    fn params_mut(&mut self) -> Vec<(Name, &mut Param<T>)> {
-        self.weights.as_mut().map(Weights::params_mut).unwrap_or_default()
-    }
-
     fn cost(&self, input: &[usize]) -> Result<Cost> {
         let geometry = self.geometry(input)?;
         let activation = Layer::<T>::cost(&self.activation, &geometry.output_shape())?;
-        let bias = if self.use_bias { self.filters } else { 0 };
-        let params = geometry.kernel_shape().iter().product::<usize>() + bias;
-        let frozen_params = self.weights.as_ref().map_or(0, Weights::frozen).min(params);
         Ok(Cost {
-            params: params - frozen_params,
-            frozen_params,
             multiplications: geometry.multiplications(),
-            saved_bytes: input.iter().product::<usize>() * size_of::<T>() + activation.saved_bytes,
+            saved_bytes: self.saved_bytes(input, &geometry)?.saturating_add(activation.saved_bytes),
             reach: Reach::Window { extent: self.window.extent(), strides: self.window.stride_sizes() },
+            ..self.weights.cost(&self.specs(input)?)?
         })
     }
 }

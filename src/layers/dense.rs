@@ -2,12 +2,12 @@
 
 use std::sync::OnceLock;
 
-use super::weights::Weights;
+use super::weights::{Spec, Weights, delegate_to_weights};
 use crate::kernels::matmul::PackedMatrix;
-use crate::layer::{Name, Param, Saved, Tape};
+use crate::layer::{Saved, Tape};
 use crate::memory::len_of;
 use crate::ops::{self, check_shape};
-use crate::{Activation, Cost, Element, Error, Initializer, Layer, Reach, Result, Rng, Tensor};
+use crate::{Activation, Cost, Element, Error, Initializer, Layer, Reach, Result, Tensor};
 
 const KIND: &str = "Dense";
 
@@ -40,7 +40,7 @@ pub struct Dense<T: Element = f32> {
     use_bias: bool,
     kernel_initializer: Initializer,
     bias_initializer: Initializer,
-    weights: Option<Weights<T, OnceLock<PackedMatrix<T>>>>,
+    weights: Weights<T, OnceLock<PackedMatrix<T>>>,
 }
 
 impl<T: Element> Dense<T> {
@@ -59,7 +59,7 @@ impl<T: Element> Dense<T> {
             use_bias: true,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
-            weights: None,
+            weights: Weights::none(KIND),
         }
     }
 
@@ -88,7 +88,7 @@ impl<T: Element> Dense<T> {
     #[must_use]
     pub fn use_bias(mut self, use_bias: bool) -> Self {
         self.use_bias = use_bias;
-        self.weights = None;
+        self.weights.clear();
         self
     }
 
@@ -134,16 +134,21 @@ impl<T: Element> Dense<T> {
         }
     }
 
+    fn specs(&self, input: &[usize]) -> Result<Vec<Spec>> {
+        let kernel = [self.features(input)?, self.units];
+        let bias = self.use_bias.then_some(self.bias_initializer);
+        Ok(Spec::kernel_and_bias(&kernel, self.kernel_initializer, bias))
+    }
+
     /// `x * kernel + bias`, before the activation, to `out`.
     fn pre_activation(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
-        let weights = self.weights.as_ref().ok_or_else(|| Error::not_built(KIND))?;
-        weights.check(KIND)?;
-        let features = self.features(x.shape())?;
-        check_features(features, weights.kernel())?;
+        self.weights.check()?;
+        let (features, kernel) = (self.features(x.shape())?, self.weights.value("kernel")?);
+        check_features(features, kernel)?;
         let out = out.unwritten(KIND, &self.output_shape(x.shape())?)?;
-        let (kernel, packed) = weights.prepared();
-        let packed = packed.get_or_init(|| PackedMatrix::new(kernel, features, self.units));
-        T::product(x.as_slice(), packed, weights.bias(), out);
+        let pack = || PackedMatrix::new(kernel.as_slice(), features, self.units);
+        let packed = self.weights.prepared().get_or_init(pack);
+        T::product(x.as_slice(), packed, self.weights.bias(), out);
         Ok(())
     }
 
@@ -153,12 +158,11 @@ impl<T: Element> Dense<T> {
         let grad = self.activation.backward(grad, tape)?;
         let x = tape.pop_tensor(KIND)?;
         check_shape(KIND, "an output gradient", grad.shape(), &self.output_shape(x.shape())?)?;
-        let weights = self.weights.as_mut().ok_or_else(|| Error::not_built(KIND))?;
-        weights.check(KIND)?;
+        self.weights.check()?;
         let (input, x, grad) = (x.shape().to_vec(), matrix(&x)?, matrix(&grad)?);
         let grads = grad.view2()?;
-        let kernel_grad = ops::dense_backward_kernel(x.view2()?, grads)?;
-        weights.add_grads(kernel_grad.into(), || ops::dense_backward_bias(grads))?;
+        self.weights.add_grad("kernel", || ops::dense_backward_kernel(x.view2()?, grads))?;
+        self.weights.add_grad("bias", || ops::dense_backward_bias(grads))?;
         Ok((grad, input))
     }
 }
@@ -184,12 +188,7 @@ impl<T: Element> Layer<T> for Dense<T> {
         KIND
     }
 
-    fn build(&mut self, input: &[usize], rng: &mut Rng) -> Result<()> {
-        let kernel = [self.features(input)?, self.units];
-        let bias = self.use_bias.then_some(&self.bias_initializer);
-        self.weights = Some(Weights::new(&kernel, &self.kernel_initializer, bias, rng)?);
-        Ok(())
-    }
+    delegate_to_weights!();
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         self.features(input)?;
@@ -221,21 +220,12 @@ impl<T: Element> Layer<T> for Dense<T> {
 
     fn backward(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
         let (grad, input) = self.backward_weights(grad, tape)?;
-        let weights = self.weights.as_ref().ok_or_else(|| Error::not_built(KIND))?;
-        let dx = ops::dense_backward_input(grad.view2()?, weights.kernel().view2()?)?;
+        let dx = ops::dense_backward_input(grad.view2()?, self.weights.value("kernel")?.view2()?)?;
         Tensor::from(dx).reshape(&input)
     }
 
     fn backward_params(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<()> {
         self.backward_weights(grad, tape).map(drop)
-    }
-
-    fn params(&self) -> Vec<(Name, &Param<T>)> {
-        self.weights.as_ref().map(Weights::params).unwrap_or_default()
-    }
-
-    fn params_mut(&mut self) -> Vec<(Name, &mut Param<T>)> {
-        self.weights.as_mut().map(Weights::params_mut).unwrap_or_default()
     }
 
     fn cost(&self, input: &[usize]) -> Result<Cost> {
@@ -245,16 +235,12 @@ impl<T: Element> Layer<T> for Dense<T> {
             || Error::size(KIND, "a countable number of multiplications", format_args!("{input:?}"));
         let outputs = len_of(KIND, &output)? as u64;
         let activation = Layer::<T>::cost(&self.activation, &output)?;
-        let bias = if self.use_bias { self.units } else { 0 };
-        let params = len_of(KIND, &[features, self.units])? + bias;
-        let frozen_params = self.weights.as_ref().map_or(0, Weights::frozen).min(params);
         Ok(Cost {
-            params: params - frozen_params,
-            frozen_params,
             multiplications: outputs.checked_mul(features as u64).ok_or_else(overflow)?,
             saved_bytes: len_of(KIND, input)? * size_of::<T>() + activation.saved_bytes,
             // Along more axes, each position is treated alone.
             reach: if input.len() == 2 { Reach::Everything } else { Reach::Pointwise },
+            ..self.weights.cost(&self.specs(input)?)?
         })
     }
 }
@@ -262,7 +248,7 @@ impl<T: Element> Layer<T> for Dense<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
+    use crate::{ErrorKind, Rng};
     use approx::assert_abs_diff_eq;
     use ndarray::array;
 

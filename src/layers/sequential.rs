@@ -298,9 +298,9 @@ impl<T: Element> Layer<T> for Sequential<T> {
     }
 }
 
-/// The name of a parameter or generator of layer `i`.
-fn path(i: usize, name: Name) -> Name {
-    format!("{i}.{name}").into()
+/// The name of a parameter or generator of a layer inside, which is called `layer`.
+pub(super) fn path(layer: impl std::fmt::Display, name: Name) -> Name {
+    format!("{layer}.{name}").into()
 }
 
 #[cfg(test)]

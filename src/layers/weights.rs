@@ -1,92 +1,169 @@
-//! The weights that convolution and dense layers share: a kernel, perhaps a bias, and the kernel packed for the
-//! matrix product.
-
-use ndarray::Array1;
+//! The weights of a layer: named parameters, made together, and what inference prepares from them.
 
 use crate::layer::{Name, Param};
-use crate::ops::check_shape;
-use crate::{Element, Initializer, Result, Rng, Tensor};
+use crate::memory::len_of;
+use crate::{Cost, Element, Error, Initializer, Result, Rng, Tensor};
 
-/// A kernel, perhaps a bias, and a place for what inference prepares from the kernel on first use. It is
+/// What a weight is made from.
+#[derive(Clone, Debug)]
+pub(super) struct Spec {
+    name: &'static str,
+    shape: Vec<usize>,
+    initializer: Initializer,
+    is_state: bool,
+}
+
+impl Spec {
+    /// A weight that training changes.
+    pub(super) fn new(name: &'static str, shape: &[usize], initializer: Initializer) -> Self {
+        Spec { name, shape: shape.to_vec(), initializer, is_state: false }
+    }
+
+    /// A state of the layer.
+    pub(super) fn state(name: &'static str, shape: &[usize], initializer: Initializer) -> Self {
+        Spec { is_state: true, ..Self::new(name, shape, initializer) }
+    }
+
+    /// `kernel`, and `bias`, a number for each of the kernel's last axis, where there is an initialiser for it.
+    pub(super) fn kernel_and_bias(
+        kernel: &[usize],
+        initializer: Initializer,
+        bias: Option<Initializer>,
+    ) -> Vec<Self> {
+        let channels = &kernel[kernel.len().saturating_sub(1)..];
+        let bias = bias.map(|bias| Spec::new("bias", channels, bias));
+        std::iter::once(Spec::new("kernel", kernel, initializer)).chain(bias).collect()
+    }
+}
+
+/// A layer's weights, none before it is built, and a place for what inference prepares from them on first use. It is
 /// dropped whenever the weights are lent out to be changed, so it can never be stale.
 #[derive(Clone, Debug)]
-pub(super) struct Weights<T: Element, P> {
-    /// The kernel's shape, whatever parameter a borrower may put in its place.
-    shape: Vec<usize>,
-    kernel: Param<T>,
-    bias: Option<Param<T>>,
+pub(super) struct Weights<T: Element, P = ()> {
+    layer: &'static str,
+    /// With the shape that each must have, whatever parameter a borrower may put in its place.
+    params: Vec<(&'static str, Vec<usize>, Param<T>)>,
     prepared: P,
 }
 
 impl<T: Element, P: Default> Weights<T, P> {
-    /// New weights; the bias, one number an output channel, only where there is an initialiser for it.
-    pub(super) fn new(
-        shape: &[usize],
-        kernel: &Initializer,
-        bias: Option<&Initializer>,
-        rng: &mut Rng,
-    ) -> Result<Self> {
-        let channels = &shape[shape.len().saturating_sub(1)..];
-        Ok(Weights {
-            shape: shape.to_vec(),
-            kernel: Param::new(kernel.make(shape, rng)?),
-            bias: bias.map(|bias| bias.make(channels, rng).map(Param::new)).transpose()?,
-            prepared: P::default(),
-        })
+    /// None yet, for a layer of this kind.
+    pub(super) fn none(layer: &'static str) -> Self {
+        Weights { layer, params: Vec::new(), prepared: P::default() }
     }
 
-    /// Fails if a parameter was exchanged for one of another shape.
-    pub(super) fn check(&self, layer: &'static str) -> Result<()> {
-        check_shape(layer, "a kernel", self.kernel().shape(), &self.shape)?;
-        match &self.bias {
-            Some(bias) => {
-                let channels = &self.shape[self.shape.len().saturating_sub(1)..];
-                check_shape(layer, "a bias", bias.value().shape(), channels)
+    /// Makes new weights.
+    pub(super) fn build(&mut self, specs: &[Spec], rng: &mut Rng) -> Result<()> {
+        let made = specs.iter().map(|spec| {
+            let value = spec.initializer.make(&spec.shape, rng)?;
+            let param = if spec.is_state { Param::state(value) } else { Param::new(value) };
+            Ok((spec.name, spec.shape.clone(), param))
+        });
+        let params = made.collect::<Result<_>>()?;
+        *self = Weights { params, ..Self::none(self.layer) };
+        Ok(())
+    }
+
+    /// Forgets the weights: an option has changed what they must be.
+    pub(super) fn clear(&mut self) {
+        *self = Self::none(self.layer);
+    }
+
+    /// Fails if there are none, or if a parameter was exchanged for one of another shape.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.params.is_empty() {
+            return Err(Error::not_built(self.layer));
+        }
+        let wrong = self.params.iter().find(|(_, shape, param)| param.value().shape() != shape);
+        match wrong {
+            Some((name, shape, param)) => {
+                let expected = format!("a {name} of {shape:?}");
+                Err(Error::shape(self.layer, expected, param.value().shape()))
             }
             None => Ok(()),
         }
     }
 
-    pub(super) fn kernel(&self) -> &Tensor<T> {
-        self.kernel.value()
+    /// The value of a weight that this layer always has once it is built.
+    pub(super) fn value(&self, name: &str) -> Result<&Tensor<T>> {
+        self.find(name).ok_or_else(|| Error::not_built(self.layer))
     }
 
+    /// The value of a weight that this layer may have.
+    pub(super) fn find(&self, name: &str) -> Option<&Tensor<T>> {
+        self.params.iter().find(|(own, ..)| *own == name).map(|(_, _, param)| param.value())
+    }
+
+    /// The elements of `"bias"`, if there is one.
     pub(super) fn bias(&self) -> Option<&[T]> {
-        self.bias.as_ref().map(|bias| bias.value().as_slice())
+        self.find("bias").map(Tensor::as_slice)
     }
 
-    /// The kernel, and what has been prepared from it.
-    pub(super) fn prepared(&self) -> (&[T], &P) {
-        (self.kernel().as_slice(), &self.prepared)
+    /// What has been prepared from the weights.
+    pub(super) fn prepared(&self) -> &P {
+        &self.prepared
     }
 
-    /// How many of the weights are set not to be trained.
-    pub(super) fn frozen(&self) -> usize {
-        let all = std::iter::once(&self.kernel).chain(&self.bias);
-        all.filter(|param| !param.is_trainable()).map(|param| param.value().len()).sum()
-    }
-
-    /// Adds to the gradients; that of the bias is only computed if there is one.
-    pub(super) fn add_grads(
+    /// Adds to a weight's gradient, which is only computed if there is such a weight.
+    pub(super) fn add_grad<G: Into<Tensor<T>>>(
         &mut self,
-        kernel: Tensor<T>,
-        bias: impl FnOnce() -> Result<Array1<T>>,
+        name: &str,
+        grad: impl FnOnce() -> Result<G>,
     ) -> Result<()> {
-        self.kernel.add_grad(kernel)?;
-        match &mut self.bias {
-            Some(param) => param.add_grad(bias()?.into()),
+        match self.params.iter_mut().find(|(own, ..)| *own == name) {
+            Some((_, _, param)) => param.add_grad(grad()?.into()),
             None => Ok(()),
         }
     }
 
+    /// Replaces a weight's value, for a layer that changes its own state.
+    pub(super) fn set_value(&mut self, name: &str, value: Tensor<T>) -> Result<()> {
+        self.prepared = P::default();
+        match self.params.iter_mut().find(|(own, ..)| *own == name) {
+            Some((_, _, param)) => param.set_value(value),
+            None => Err(Error::not_built(self.layer)),
+        }
+    }
+
+    /// The cost of having these weights, built or not: as they are set to be trained, as far as they are there.
+    pub(super) fn cost(&self, specs: &[Spec]) -> Result<Cost> {
+        let mut cost = Cost::default();
+        for spec in specs {
+            let len = len_of(self.layer, &spec.shape)?;
+            let built = self.params.iter().find(|(own, ..)| *own == spec.name);
+            let trainable = built.map_or(!spec.is_state, |(_, _, param)| param.is_trainable());
+            let sum = if trainable { &mut cost.params } else { &mut cost.frozen_params };
+            *sum = sum.saturating_add(len);
+        }
+        Ok(cost)
+    }
+
     pub(super) fn params(&self) -> Vec<(Name, &Param<T>)> {
-        let bias = self.bias.as_ref().map(|bias| ("bias".into(), bias));
-        std::iter::once(("kernel".into(), &self.kernel)).chain(bias).collect()
+        self.params.iter().map(|(name, _, param)| ((*name).into(), param)).collect()
     }
 
     pub(super) fn params_mut(&mut self) -> Vec<(Name, &mut Param<T>)> {
         self.prepared = P::default();
-        let bias = self.bias.as_mut().map(|bias| ("bias".into(), bias));
-        std::iter::once(("kernel".into(), &mut self.kernel)).chain(bias).collect()
+        self.params.iter_mut().map(|(name, _, param)| ((*name).into(), param)).collect()
     }
 }
+
+/// `build`, `params` and `params_mut` of a [`Layer`](crate::Layer) with a field `weights` and a method
+/// `specs(&self, input) -> Result<Vec<Spec>>`.
+macro_rules! delegate_to_weights {
+    () => {
+        fn build(&mut self, input: &[usize], rng: &mut crate::Rng) -> crate::Result<()> {
+            let specs = self.specs(input)?;
+            self.weights.build(&specs, rng)
+        }
+
+        fn params(&self) -> Vec<(crate::Name, &crate::Param<T>)> {
+            self.weights.params()
+        }
+
+        fn params_mut(&mut self) -> Vec<(crate::Name, &mut crate::Param<T>)> {
+            self.weights.params_mut()
+        }
+    };
+}
+pub(super) use delegate_to_weights;

@@ -9,8 +9,10 @@ mod conv;
 mod dense;
 pub(crate) mod dropout;
 mod global_pool;
+mod norm;
 mod pool;
 mod pool_indices;
+mod resample;
 
 pub use activation::{Activation, activate, activate_backward};
 pub use channel_pool::{channel_max_pool, channel_max_pool_backward, channel_max_pool_with_indices};
@@ -21,15 +23,25 @@ pub use global_pool::{
     global_avg_pool2d, global_avg_pool2d_backward, global_max_pool2d, global_max_pool2d_backward,
     global_max_pool2d_with_indices,
 };
+pub use norm::{
+    Moments, NormGradients, Over, local_response_norm, local_response_norm_backward, moments, normalize,
+    normalize_backward,
+};
 pub use pool::{
     Divisor, avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward, max_pool2d_with_indices,
 };
 pub use pool_indices::PoolIndices;
+pub use resample::{
+    Interpolation, adaptive_avg_pool2d, adaptive_avg_pool2d_backward, pad2d, pad2d_backward, resize2d,
+    resize2d_backward,
+};
 
 pub(crate) use channel_pool::{channel_geometry, channel_output};
 pub(crate) use global_pool::global_geometry;
+pub(crate) use norm::{LocalResponse, check_epsilon, check_local, moments_of};
 pub(crate) use pool::check_divisor;
 pub(crate) use pool_indices::Taps;
+pub(crate) use resample::{explicit_padding, padded_shape, resample, resample_backward, sized};
 
 use std::borrow::Cow;
 

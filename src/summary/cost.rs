@@ -35,6 +35,11 @@ impl Cost {
             reach: self.reach.then(next.reach),
         }
     }
+
+    /// The cost of this layer and of `other`, which works on the same input.
+    pub(crate) fn beside(self, other: Cost) -> Cost {
+        Cost { reach: self.reach.beside(other.reach), ..self.then(other) }
+    }
 }
 
 /// Which part of its input one position of a layer's output sees: its receptive field.
@@ -82,6 +87,29 @@ impl Reach {
                         a[axis].saturating_add(b[axis].saturating_sub(1).saturating_mul(s[axis]))
                     }),
                     strides: [0, 1].map(|axis| s[axis].saturating_mul(t[axis])),
+                }
+            }
+        }
+    }
+}
+
+impl Reach {
+    /// What two layers see that work on the same input: the larger window, along each axis.
+    ///
+    /// ```
+    /// use striate::Reach;
+    /// let (tall, wide) = (Reach::Window { extent: [5, 1], strides: [1, 1] }, Reach::Window { extent: [1, 3], strides: [1, 1] });
+    /// assert_eq!(tall.beside(wide).to_string(), "5x3");
+    /// ```
+    #[must_use]
+    pub fn beside(self, other: Reach) -> Reach {
+        match (self, other) {
+            (Reach::Everything, _) | (_, Reach::Everything) => Reach::Everything,
+            (Reach::Pointwise, other) | (other, Reach::Pointwise) => other,
+            (Reach::Window { extent: a, strides: s }, Reach::Window { extent: b, strides: t }) => {
+                Reach::Window {
+                    extent: [0, 1].map(|axis| a[axis].max(b[axis])),
+                    strides: [0, 1].map(|axis| s[axis].max(t[axis])),
                 }
             }
         }

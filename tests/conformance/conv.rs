@@ -1,12 +1,13 @@
 //! Convolutions: plain, grouped, depthwise, separable; in one dimension (with a height of 1) or two.
 
 use ndarray::{Array1, Array4, ArrayD};
-use striate::{Activation, Conv2D, Element, Tensor, ops, sequential};
+use striate::{Activation, Conv2D, Element, Geometry2d, PadMode, Padding, Tensor, ops, sequential};
 
 use crate::activation;
 use crate::check::Check;
 use crate::fixtures::{Case, Outcome};
 use crate::layer;
+use crate::resample::pad_mode;
 use crate::window::Slide;
 
 /// A convolution with its weights.
@@ -16,6 +17,7 @@ struct Conv<T: Element> {
     kernel: Array4<T>,
     bias: Option<Array1<T>>,
     activation: Activation,
+    padding_mode: PadMode,
 }
 
 /// A convolution's gradients.
@@ -28,22 +30,39 @@ struct Grads<T> {
 impl<T: Element> Conv<T> {
     /// The sums and what the activation makes of them.
     fn forward(&self, x: &Array4<T>, check: &mut Check<'_>) -> Outcome<[Array4<T>; 2]> {
-        let geometry = self.slide.window().groups(self.groups).conv(x.shape(), self.kernel.shape())?;
-        self.slide.check(check, &geometry);
+        let zeros = self.slide.window().groups(self.groups).conv(x.shape(), self.kernel.shape())?;
+        self.slide.check(check, &zeros);
+        let (x, geometry) = self.padded(x)?;
         let bias = self.bias.as_ref().map(|bias| bias.view());
         let sums = ops::conv2d(x.view(), self.kernel.view(), bias, &geometry)?;
         let y = ops::activate(sums.view().into_dyn(), self.activation)?;
         Ok([sums, y.into_dimensionality()?])
     }
 
+    /// The input as a convolution needs it that knows only zeros in the padding, and its geometry.
+    fn padded(&self, x: &Array4<T>) -> Outcome<(Array4<T>, Geometry2d)> {
+        let window = self.slide.window().groups(self.groups);
+        if self.padding_mode == PadMode::Zeros {
+            return Ok((x.clone(), window.conv(x.shape(), self.kernel.shape())?));
+        }
+        let x = ops::pad2d(x.view(), self.slide.explicit(), self.padding_mode)?;
+        let geometry = window.padding(Padding::Valid).conv(x.shape(), self.kernel.shape())?;
+        Ok((x, geometry))
+    }
+
     fn backward(&self, x: &Array4<T>, [sums, y]: &[Array4<T>; 2], grad: &Array4<T>) -> Outcome<Grads<T>> {
-        let geometry = self.slide.window().groups(self.groups).conv(x.shape(), self.kernel.shape())?;
+        let input = x.shape();
+        let (x, geometry) = self.padded(x)?;
         let saved = if self.activation.saves_output() { y } else { sums };
         let grad = grad.view().into_dyn();
         let grad: ArrayD<T> = ops::activate_backward(grad, saved.view().into_dyn(), self.activation)?;
         let grad: Array4<T> = grad.into_dimensionality()?;
+        let grad_x = ops::conv2d_backward_input(grad.view(), self.kernel.view(), &geometry)?;
         Ok(Grads {
-            x: ops::conv2d_backward_input(grad.view(), self.kernel.view(), &geometry)?,
+            x: match self.padding_mode {
+                PadMode::Zeros => grad_x,
+                mode => ops::pad2d_backward(grad_x.view(), input, self.slide.explicit(), mode)?,
+            },
             kernel: ops::conv2d_backward_kernel(x.view(), grad.view(), &geometry)?,
             bias: ops::conv2d_backward_bias(grad.view())?,
         })
@@ -54,6 +73,7 @@ impl<T: Element> Conv<T> {
             .strides(self.slide.strides)
             .dilation(self.slide.dilation)
             .padding(self.slide.padding)
+            .padding_mode(self.padding_mode)
             .groups(self.groups)
             .activation(self.activation)
             .use_bias(self.bias.is_some())
@@ -72,7 +92,9 @@ pub fn conv<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
         _ => case.index("groups").unwrap_or(1),
     };
     let (kernel, bias) = (kernel(case, "w")?, case.vector("b")?);
-    let conv = Conv { slide: Slide::of(case), groups, kernel, bias, activation: activation::fused(case)? };
+    let padding_mode = pad_mode(case)?;
+    let activation = activation::fused(case)?;
+    let conv = Conv { slide: Slide::of(case), groups, kernel, bias, activation, padding_mode };
 
     let outputs = conv.forward(&x, check)?;
     check.maps("ops", "y", &outputs[1])?;
@@ -102,10 +124,16 @@ pub fn conv<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
 /// A depthwise convolution, and a 1x1 convolution of what it gives.
 pub fn separable<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
     let x = case.maps::<T>("x")?;
-    let linear = Activation::Linear;
+    let (linear, padding_mode) = (Activation::Linear, PadMode::Zeros);
     let (slide, groups) = (Slide::of(case), x.shape()[3]);
-    let depthwise =
-        Conv { slide, groups, kernel: kernel(case, "w_depthwise")?, bias: None, activation: linear };
+    let depthwise = Conv {
+        slide,
+        groups,
+        kernel: kernel(case, "w_depthwise")?,
+        bias: None,
+        activation: linear,
+        padding_mode,
+    };
     let mut point = case.clone();
     point.attrs.clear();
     let pointwise = Conv {
@@ -114,6 +142,7 @@ pub fn separable<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
         kernel: kernel(case, "w_pointwise")?,
         bias: case.vector("b")?,
         activation: activation::fused(case)?,
+        padding_mode,
     };
 
     let between = depthwise.forward(&x, check)?;

@@ -13,6 +13,8 @@ pub struct Computed<T: Element> {
     /// The gradient of the input, if there was an upstream gradient.
     pub grad_x: Option<Tensor<T>>,
     layer_grads: Vec<(String, Tensor<T>)>,
+    /// The states after one step of training.
+    states: Vec<(String, Tensor<T>)>,
 }
 
 impl<T: Element> Computed<T> {
@@ -30,6 +32,12 @@ impl<T: Element> Computed<T> {
             Some(grad_x) => check.maps("backward", "grad_x", &grad_x.clone().into_array()),
             None => Ok(()),
         }
+    }
+
+    /// A state after one step of training.
+    pub fn state(&self, param: &str) -> Outcome<&Tensor<T>> {
+        let found = self.states.iter().find(|(name, _)| name == param);
+        Ok(&found.ok_or_else(|| format!("no state {param}"))?.1)
     }
 
     /// The gradient of a weight.
@@ -55,7 +63,9 @@ pub fn run<T: Element>(
     let mut tape = Tape::new();
     let training = layer.forward_train(x.clone(), &mut tape)?;
     check.require("cost", "other saved bytes", layer.cost(x.shape())?.saved_bytes == tape.bytes());
-    let mut computed = Computed { inference, training, grad_x: None, layer_grads: Vec::new() };
+    let params = layer.params().into_iter().filter(|(_, param)| param.is_state());
+    let states = params.map(|(name, param)| (name.into_owned(), param.value().clone())).collect();
+    let mut computed = Computed { inference, training, grad_x: None, layer_grads: Vec::new(), states };
     let Some(grad) = grad else { return Ok(computed) };
 
     let again = tape.clone();
@@ -88,5 +98,5 @@ fn grads<T: Element>(layer: &dyn Layer<T>) -> Outcome<Vec<(String, Tensor<T>)>> 
         let grad = param.grad().ok_or_else(|| format!("no gradient of {name}"))?.clone();
         Ok((name.into_owned(), grad))
     };
-    layer.params().into_iter().map(grad).collect()
+    layer.params().into_iter().filter(|(_, param)| !param.is_state()).map(grad).collect()
 }

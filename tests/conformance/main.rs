@@ -14,8 +14,10 @@ mod fixtures;
 mod gaps;
 mod layer;
 mod losses;
+mod norm;
 mod onnx;
 mod pool;
+mod resample;
 mod sequential;
 mod window;
 
@@ -120,13 +122,20 @@ fn run_as<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
         "max_pool1d" | "max_pool2d" => pool::max_pool::<T>,
         "avg_pool1d" | "avg_pool2d" => pool::avg_pool::<T>,
         "adaptive_max_pool1d" | "adaptive_max_pool2d" => pool::adaptive_max_pool::<T>,
-        "adaptive_avg_pool1d" | "adaptive_avg_pool2d" => pool::adaptive_avg_pool::<T>,
+        "adaptive_avg_pool1d" | "adaptive_avg_pool2d" => resample::adaptive_average::<T>,
         "global_max_pool1d" | "global_max_pool2d" => pool::global_max_pool::<T>,
         "global_avg_pool1d" | "global_avg_pool2d" => pool::global_avg_pool::<T>,
+        "pad2d" | "zero_pad2d" => resample::pad::<T>,
+        "upsample2d" => resample::upsample::<T>,
         "dense" => dense::dense::<T>,
         "flatten" => dense::flatten::<T>,
         "dropout" => dense::dropout::<T>,
         "activation" | "softmax" | "log_softmax" => activation::activation::<T>,
+        "batch_norm" => norm::batch::<T>,
+        "layer_norm" => norm::layer::<T>,
+        "group_norm" => norm::group::<T>,
+        "instance_norm" => norm::instance::<T>,
+        "local_response_norm" => norm::local_response::<T>,
         "cross_entropy" => losses::cross_entropy::<T>,
         "binary_cross_entropy" => losses::binary_cross_entropy::<T>,
         "regression_loss" => losses::regression::<T>,

@@ -41,6 +41,14 @@ pub fn translate(case: &Case) -> Outcome<Case> {
             rename(&mut to, "X", "x");
             rename(&mut to, "Y", "y");
         }
+        "Pad" => pad(&mut to)?,
+        "BatchNormalization"
+        | "GroupNormalization"
+        | "InstanceNormalization"
+        | "LayerNormalization"
+        | "LRN" => {
+            normalisation(&mut to);
+        }
         "Gemm" | "MatMul" => dense(&mut to)?,
         "Flatten" => {
             to.op = "flatten".into();
@@ -121,6 +129,87 @@ fn indices(case: &mut Case) -> Outcome {
         rename(case, "Indices", "indices");
     }
     Ok(())
+}
+
+/// Padding of rows and columns; later versions of the operator take amounts and constant as inputs.
+fn pad(case: &mut Case) -> Outcome {
+    let number = |name: &str| Outcome::Ok(case.values(name)?.sum());
+    let rank = case.tensors["data"].shape.len();
+    let mut pads = vec![0.0; 2 * rank];
+    let given = match case.has("pads") {
+        true => case.values("pads")?.iter().copied().collect(),
+        false => case.sizes("pads").iter().map(|&pad| pad as f64).collect::<Vec<_>>(),
+    };
+    let axes: Vec<usize> = match case.has("axes") {
+        true => {
+            case.values("axes")?.iter().map(|&axis| (axis as i64).rem_euclid(rank as i64) as usize).collect()
+        }
+        false => (0..rank).collect(),
+    };
+    for (place, &axis) in axes.iter().enumerate() {
+        pads[axis] = given[place];
+        pads[rank + axis] = given[axes.len() + place];
+    }
+    if rank != 4 || pads.iter().any(|&pad| pad < 0.0) || pads[..2] != [0.0; 2] || pads[4..6] != [0.0; 2] {
+        return Err("padding of other axes than rows and columns".into());
+    }
+    let value = if case.has("constant_value") { number("constant_value")? } else { 0.0 };
+    let sizes = |pads: &[f64]| json!(pads.iter().map(|&pad| pad as u64).collect::<Vec<_>>());
+    let mode = match case.text("mode") {
+        Some("edge") => "replicate",
+        Some("wrap") => "circular",
+        Some(mode) => mode,
+        None => "constant",
+    };
+    case.attrs = serde_json::Map::from_iter([
+        ("pads_begin".to_string(), sizes(&pads[2..4])),
+        ("pads_end".to_string(), sizes(&pads[6..8])),
+        ("pad_mode".to_string(), json!(mode)),
+        ("value".to_string(), json!(case.number("value").unwrap_or(value))),
+    ]);
+    case.op = "pad2d".into();
+    rename(case, "data", "x");
+    rename(case, "output", "y");
+    Ok(())
+}
+
+fn normalisation(case: &mut Case) {
+    let (op, is_training) = (case.op.clone(), case.flag("training_mode"));
+    let axis = case.attr("axis").and_then(Value::as_i64).unwrap_or(-1);
+    if op == "BatchNormalization" && is_training {
+        rename(case, "running_mean", "new_running_mean");
+        rename(case, "running_var", "new_running_var");
+    }
+    let names = [
+        ("X", "x"),
+        ("input", "x"),
+        ("Y", "y"),
+        ("output", "y"),
+        ("scale", "gamma"),
+        ("Scale", "gamma"),
+        ("B", "beta"),
+        ("bias", "beta"),
+        ("input_mean", "running_mean"),
+        ("mean", "running_mean"),
+        ("input_var", "running_var"),
+        ("var", "running_var"),
+    ];
+    names.iter().for_each(|(name, own)| rename(case, name, own));
+    let shape = case.tensors["x"].shape.clone();
+    let first = if axis < 0 { axis + shape.len() as i64 } else { axis } as usize;
+    case.op = match op.as_str() {
+        "BatchNormalization" => "batch_norm",
+        "GroupNormalization" => "group_norm",
+        "InstanceNormalization" => "instance_norm",
+        "LRN" => "local_response_norm",
+        _ => "layer_norm",
+    }
+    .into();
+    case.attrs.insert("training".into(), json!(is_training));
+    case.attrs.insert("normalized_shape".into(), json!(shape[first.min(shape.len())..]));
+    if let Some(bias) = case.attrs.remove("bias") {
+        case.attrs.insert("k".into(), bias);
+    }
 }
 
 /// `alpha * A B + beta * C`: the factors go into the weights.

@@ -88,10 +88,6 @@ pub fn adaptive_max_pool<T: Element>(case: &Case, check: &mut Check<'_>) -> Outc
     max(case, check, regular(case)?, case.maps::<T>("x")?)
 }
 
-pub fn adaptive_avg_pool<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
-    average(case, check, regular(case)?, case.maps::<T>("x")?)
-}
-
 /// The rows of maps of one position.
 fn rows<T: Element>(maps: &Array4<T>) -> Outcome<Array2<T>> {
     let (batch, _, _, channels) = maps.dim();

@@ -4,8 +4,8 @@ use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
 use striate::train::{Loss, SoftmaxCrossEntropy, Targets};
 use striate::{
-    Activation, AvgPool2D, Conv2D, Dense, Element, Flatten, GlobalAvgPool2D, GlobalMaxPool2D, Layer,
-    MaxPool2D, Sequential, Tensor,
+    Activation, AvgPool2D, BatchNorm, Conv2D, Dense, Element, Flatten, GlobalAvgPool2D, GlobalMaxPool2D,
+    Layer, MaxPool2D, Sequential, Tensor,
 };
 
 use crate::activation;
@@ -15,7 +15,7 @@ use crate::layer;
 use crate::window::Slide;
 
 /// The layers that the case lists, each as a case of its own.
-pub fn layers(case: &Case) -> Vec<Case> {
+fn layers(case: &Case) -> Vec<Case> {
     let list = case.attr("layers").and_then(Value::as_array).into_iter().flatten();
     let part = |layer: &Value| {
         let op = layer["op"].as_str().unwrap_or_default().to_string();
@@ -47,31 +47,41 @@ pub fn sequential<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
         "keras_golden" => Ok(case.values(name)?.clone()),
         _ => to_kernel(case.values(name)?, flattened[i]),
     };
-
-    let mut weights = Vec::new();
-    let names: Vec<_> = (0..layers.len()).map(|i| [format!("{i}.kernel"), format!("{i}.bias")]).collect();
-    for (i, [kernel, bias]) in names.iter().enumerate().filter(|(i, _)| case.has(&format!("l{i}.w"))) {
-        weights.push((&kernel[..], to_kernel(&format!("l{i}.w"), i)?.mapv(T::of).into()));
-        weights.push((&bias[..], case.tensor(&format!("l{i}.b"))?));
+    let mut named = Vec::new();
+    for (i, part) in layers.iter().enumerate() {
+        for (short, own) in [("w", "kernel"), ("b", "bias"), ("gamma", "gamma"), ("beta", "beta")] {
+            let name = format!("l{i}.{short}");
+            if case.has(&name) {
+                named.push((format!("{i}.{own}"), to_kernel(&name, i)?.mapv(T::of), name));
+            }
+        }
+        if part.op == "batch_norm" {
+            // They do not matter in training.
+            let channels = case.values(&format!("l{i}.gamma"))?;
+            named.push((format!("{i}.moving_mean"), channels.mapv(|_| T::zero()), String::new()));
+            named.push((format!("{i}.moving_variance"), channels.mapv(|_| T::one()), String::new()));
+        }
     }
+    let weights: Vec<_> = named.iter().map(|(own, value, _)| (&own[..], value.clone().into())).collect();
 
     // The loss' gradient is the upstream gradient of the model.
     let targets = Targets::Labels(case.labels("target")?);
     let loss = SoftmaxCrossEntropy::new();
     let logits = layer::run(check, &mut model, &x, weights.clone(), None)?;
-    for (way, logits) in logits.outputs() {
+    let only_in_training = layers.iter().any(|part| part.op == "batch_norm");
+    for (way, logits) in logits.outputs().into_iter().skip(only_in_training.into()) {
         check.raw(way, "logits", logits)?;
     }
-    check.raw("loss", "y", &loss.forward(&logits.inference, &targets)?)?;
-    let grad = loss.backward(&logits.inference, &targets, &case.tensor("grad_y")?)?;
+    check.raw("loss", "y", &loss.forward(&logits.training, &targets)?)?;
+    let grad = loss.backward(&logits.training, &targets, &case.tensor("grad_y")?)?;
     let computed = layer::run(check, &mut model, &x, weights, Some(&grad))?;
     if let Some(grad_x) = &computed.grad_x {
         check.maps("backward", "grad_x", &grad_x.clone().into_array())?;
     }
-    for (i, [kernel, bias]) in names.iter().enumerate().filter(|(i, _)| case.has(&format!("l{i}.w"))) {
-        let name = format!("grad_l{i}.w");
-        check.compare("layer", &name, &to_kernel(&name, i)?, computed.grad(kernel)?.view());
-        check.raw("layer", &format!("grad_l{i}.b"), &computed.grad(bias)?.into())?;
+    for (own, _, name) in named.iter().filter(|(_, _, name)| !name.is_empty()) {
+        let i = own.split('.').next().unwrap_or_default().parse()?;
+        let name = format!("grad_{name}");
+        check.compare("layer", &name, &to_kernel(&name, i)?, computed.grad(own)?.view());
     }
     Ok(())
 }
@@ -86,6 +96,7 @@ fn to_kernel(weights: &ArrayD<f64>, flattened: Option<[usize; 3]>) -> Outcome<Ar
             let last = arrange(&apart, "OIHW", "HWIO")?.as_standard_layout().into_owned();
             Ok(last.into_shape_with_order(IxDyn(&[features, units]))?)
         }
+        ([_], _) => Ok(weights.clone()),
         _ => arrange(weights, "OI", "IO"),
     }
 }
@@ -102,6 +113,7 @@ fn push<T: Element>(model: &mut Sequential<T>, part: &Case, weights: &[usize]) -
                 .activation(activation::fused(part)?),
         ),
         ("dense", Some(&units)) => model.push(Dense::new(units).activation(activation::fused(part)?)),
+        ("batch_norm", None) => model.push(BatchNorm::new().epsilon(part.number("epsilon").unwrap_or(1e-3))),
         ("activation", None) => model.push(activation::of(part)?),
         ("max_pool2d", None) => {
             model.push(MaxPool2D::new(slide.kernel).strides(slide.strides).padding(slide.padding));

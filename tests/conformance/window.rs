@@ -39,6 +39,12 @@ impl Slide {
         }
     }
 
+    /// The padding in numbers, whatever it is called.
+    pub fn explicit(&self) -> Padding {
+        let [[top, left], [bottom, right]] = self.resolved;
+        Padding::Explicit { top, bottom, left, right }
+    }
+
     pub fn window(&self) -> Window2d {
         Window2d::new(self.kernel)
             .strides(self.strides)

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use striate::{
-    AvgPool2D, ChannelMaxPool, Conv2D, Dense, Dropout, ErrorKind, Flatten, GlobalAvgPool2D, GlobalMaxPool2D,
-    Layer, MaxPool2D, Padding, Rng, Saved, Summary, Tape, Tensor,
+    AvgPool2D, BatchNorm, ChannelMaxPool, Conv2D, Dense, Dropout, ErrorKind, Flatten, GlobalAvgPool2D,
+    GlobalMaxPool2D, GroupNorm, Join, Layer, LayerNorm, LocalResponseNorm, MaxPool2D, Pad2D, PadMode,
+    Padding, Parallel, Residual, Rng, Saved, Summary, Tape, Tensor, UpSample2D,
 };
 
 use crate::allocator::frugal;
@@ -29,7 +30,7 @@ fn check_shapes(layer: &mut dyn Layer, input: &[usize], seed: u64) -> Checked {
     prop_assert!(output.is_ok() || built.is_err());
     if let (Ok(()), Ok(cost)) = (built, cost) {
         let weights: usize = layer.params().iter().map(|(_, param)| param.value().len()).sum();
-        prop_assert_eq!(weights, cost.params);
+        prop_assert_eq!(weights, cost.params + cost.frozen_params);
     }
     Ok(())
 }
@@ -124,6 +125,14 @@ fn built() -> Vec<Box<dyn Layer>> {
         Box::new(Flatten::new()),
         Box::new(Dropout::new(0.5)),
         Box::new(striate::Activation::Tanh),
+        Box::new(BatchNorm::new()),
+        Box::new(LayerNorm::new()),
+        Box::new(GroupNorm::new(2)),
+        Box::new(LocalResponseNorm::new(3)),
+        Box::new(Pad2D::new(Padding::all(1)).mode(PadMode::Reflect)),
+        Box::new(UpSample2D::new(2)),
+        Box::new(Residual::new(Dense::new(4))),
+        Box::new(Parallel::new(Join::Multiply).with(Flatten::new()).with(Flatten::new())),
     ];
     for layer in &mut layers {
         layer.build(&[2, 4, 4, 4], &mut Rng::seed(1)).unwrap();

@@ -3,8 +3,10 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use striate::{
-    Activation, AvgPool2D, ChannelMaxPool, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, GlobalMaxPool2D,
-    Initializer, Layer, MaxPool2D, Padding, Rng, Sequential, Size2d, Tensor, Window2d,
+    Activation, AdaptiveAvgPool2D, AvgPool2D, BatchNorm, ChannelMaxPool, Conv2D, Crop2D, Dense, Dropout,
+    Flatten, GlobalAvgPool2D, GlobalMaxPool2D, GroupNorm, Initializer, InstanceNorm, Interpolation, Join,
+    Layer, LayerNorm, LocalResponseNorm, MaxPool2D, Pad2D, PadMode, Padding, Parallel, Residual, Rng,
+    RunningVariance, Sequential, Size2d, Tensor, UpSample2D, Window2d,
 };
 
 /// A length: mostly a small one, else one that no memory holds.
@@ -50,6 +52,7 @@ pub fn padding() -> impl Strategy<Value = Padding> {
     prop_oneof![
         Just(Padding::Valid),
         Just(Padding::Same),
+        Just(Padding::Causal),
         Just(Padding::all(1)),
         [length(), length(), length(), length()].prop_map(|[top, bottom, left, right]| Padding::Explicit {
             top,
@@ -183,7 +186,68 @@ pub fn layer() -> impl Strategy<Value = Boxed> {
         1 => number().prop_map(|rate| boxed(Dropout::new(rate))),
         1 => Just(()).prop_map(|()| boxed(Flatten::new())),
         1 => activation().prop_map(boxed),
+        2 => norm(),
+        2 => resampling(),
+        1 => branches(),
     ]
+}
+
+fn norm() -> impl Strategy<Value = Boxed> {
+    let options = (prop_oneof![8 => Just(1e-3), 1 => number()], any::<bool>(), any::<bool>());
+    let batch = (prop_oneof![8 => 0.0..1.0_f64, 1 => number()], any::<bool>(), any::<bool>());
+    let local = [number(), number(), number()];
+    (0..5, options, batch, (count(), local)).prop_map(
+        |(kind, (epsilon, center, scale), batch, (n, local))| {
+            let (momentum, frozen, biased) = batch;
+            let variance = if biased { RunningVariance::Biased } else { RunningVariance::Unbiased };
+            let norm = BatchNorm::new().momentum(momentum).frozen(frozen).running_variance(variance);
+            match kind {
+                0 => boxed(norm.epsilon(epsilon).center(center).scale(scale)),
+                1 => boxed(LayerNorm::new().axes(n).epsilon(epsilon).center(center).scale(scale)),
+                2 => boxed(GroupNorm::new(n).epsilon(epsilon).center(center).scale(scale)),
+                3 => boxed(InstanceNorm::new().epsilon(epsilon).center(center).scale(scale)),
+                _ => boxed(LocalResponseNorm::new(n).alpha(local[0]).beta(local[1]).k(local[2])),
+            }
+        },
+    )
+}
+
+fn pad_mode() -> impl Strategy<Value = PadMode> {
+    let named = vec![PadMode::Zeros, PadMode::Reflect, PadMode::Replicate, PadMode::Circular];
+    prop_oneof![4 => proptest::sample::select(named), 1 => number().prop_map(PadMode::Constant)]
+}
+
+/// Padding, cropping, enlarging, adaptive averages, and convolution that pads with something.
+fn resampling() -> impl Strategy<Value = Boxed> {
+    let how = proptest::sample::select(vec![
+        Interpolation::Nearest,
+        Interpolation::Bilinear,
+        Interpolation::BilinearAligned,
+    ]);
+    let amounts = [count(), count(), count(), count()];
+    (0..5, padding(), pad_mode(), lengths(), how, amounts).prop_map(|(kind, padding, mode, size, how, n)| {
+        match kind {
+            0 => boxed(Pad2D::new(padding).mode(mode)),
+            1 => boxed(Crop2D::new((n[0], n[1]), (n[2], n[3]))),
+            2 => boxed(UpSample2D::new(size).interpolation(how)),
+            3 => boxed(AdaptiveAvgPool2D::new(size)),
+            _ => boxed(Conv2D::new(2, size).padding(padding).padding_mode(mode)),
+        }
+    })
+}
+
+/// Branches that fit each other, or not.
+fn branches() -> impl Strategy<Value = Boxed> {
+    let join = proptest::sample::select(vec![Join::Add, Join::Multiply, Join::Concat]);
+    (join, 0..4, length(), activation()).prop_map(|(join, count, filters, activation)| {
+        let conv = || Conv2D::new(filters, 1).activation(activation);
+        match count {
+            0 => boxed(Parallel::new(join)),
+            1 => boxed(Parallel::new(join).with(conv()).with(conv())),
+            2 => boxed(Parallel::new(join).with(GlobalAvgPool2D::new().keepdims(true)).with(activation)),
+            _ => boxed(Residual::new(conv())),
+        }
+    })
 }
 
 /// A few layers in a row.

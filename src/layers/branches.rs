@@ -1,0 +1,531 @@
+//! [`Residual`] and [`Parallel`]: layers side by side, whose outputs are joined.
+
+use std::borrow::Cow;
+
+use ndarray::{Axis, IxDyn, concatenate};
+
+use super::delegate::delegate_layer;
+use super::sequential::path;
+use crate::layer::{Name, Param, Saved, Tape};
+use crate::memory::{len_of, unwritten};
+use crate::ops::check_shape;
+use crate::summary::{Cost, Row, Summary};
+use crate::{Element, Error, Layer, Result, Rng, Sequential, Tensor};
+
+/// How [`Parallel`] joins the outputs of its branches.
+///
+/// ```
+/// use striate::{Activation, Join, Layer, Parallel, Tensor};
+/// let x = Tensor::<f32>::full(&[1, 1, 1, 2], 3.0)?;
+/// let joined = |join| Parallel::new(join).with(Activation::Relu).with(Activation::Relu6).forward(&x);
+/// assert_eq!(joined(Join::Add)?.as_slice(), [6.0; 2]);
+/// assert_eq!(joined(Join::Multiply)?.as_slice(), [9.0; 2]);
+/// assert_eq!(joined(Join::Concat)?.as_slice(), [3.0; 4]);
+/// # Ok::<(), striate::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Join {
+    /// Sums; axes of length 1 stretch to those of the others. Keras' `Add`.
+    Add,
+    /// Products; axes of length 1 stretch to those of the others, as in squeeze-and-excitation. Keras' `Multiply`.
+    Multiply,
+    /// One after the other along the last axis, the channels. Keras' `Concatenate`.
+    Concat,
+}
+
+impl Join {
+    fn name(self) -> &'static str {
+        match self {
+            Join::Add => "Add",
+            Join::Multiply => "Multiply",
+            Join::Concat => "Concat",
+        }
+    }
+
+    /// The shape of what shapes join to.
+    fn shape(self, shapes: &[Vec<usize>]) -> Result<Vec<usize>> {
+        let Some((first, others)) = shapes.split_first() else {
+            return Err(Error::argument(self.name(), "1 branch or more", 0));
+        };
+        let mismatch = |shape: &[usize]| {
+            Error::shape(self.name(), format_args!("branches that join to {first:?}"), shape)
+        };
+        let mut joined = first.clone();
+        for shape in others {
+            if shape.len() != joined.len() {
+                return Err(mismatch(shape));
+            }
+            let last = shape.len().saturating_sub(1);
+            for (axis, (own, &other)) in joined.iter_mut().zip(shape).enumerate() {
+                match self {
+                    Join::Concat if axis == last => {
+                        *own = own.checked_add(other).ok_or_else(|| mismatch(shape))?;
+                    }
+                    Join::Add | Join::Multiply if *own == 1 => *own = other,
+                    Join::Add | Join::Multiply if other == 1 => {}
+                    _ if *own == other => {}
+                    _ => return Err(mismatch(shape)),
+                }
+            }
+        }
+        if self == Join::Concat && joined.is_empty() {
+            return Err(mismatch(first));
+        }
+        len_of(self.name(), &joined)?;
+        Ok(joined)
+    }
+
+    /// Joins outputs.
+    fn join<T: Element>(self, mut outputs: Vec<Tensor<T>>) -> Result<Tensor<T>> {
+        let shapes: Vec<_> = outputs.iter().map(|y| y.shape().to_vec()).collect();
+        let shape = self.shape(&shapes)?;
+        if self == Join::Concat {
+            let views: Vec<_> = outputs.iter().map(Tensor::view).collect();
+            let joined = concatenate(Axis(shape.len() - 1), &views);
+            return Ok(joined.map_err(|e| Error::shape(self.name(), e, &shape))?.into());
+        }
+        // Into the first output that is as large as the result, or a copy.
+        let place = shapes.iter().position(|own| *own == shape).unwrap_or(0);
+        let mut joined = outputs.remove(place);
+        if joined.shape() != shape {
+            let mut all = Tensor::from_vec(&shape, unwritten(self.name(), &shape)?)?;
+            self.apply(&mut all, &joined, |_, b| b)?;
+            joined = all;
+        }
+        for other in &outputs {
+            match self {
+                Join::Add => self.apply(&mut joined, other, |a, b| a + b)?,
+                _ => self.apply(&mut joined, other, |a, b| a * b)?,
+            }
+        }
+        Ok(joined)
+    }
+
+    /// `to = f(to, other)` for every element, with the axes of length 1 of `other` stretched.
+    fn apply<T: Element>(self, to: &mut Tensor<T>, other: &Tensor<T>, f: impl Fn(T, T) -> T) -> Result<()> {
+        if to.shape() == other.shape() {
+            to.as_mut_slice().iter_mut().zip(other.as_slice()).for_each(|(a, &b)| *a = f(*a, b));
+            return Ok(());
+        }
+        let (shape, view) = (IxDyn(to.shape()), other.view());
+        let error =
+            || Error::shape(self.name(), format_args!("axes that stretch to {shape:?}"), other.shape());
+        let other = view.broadcast(shape.clone()).ok_or_else(error)?;
+        to.as_mut_slice().iter_mut().zip(&other).for_each(|(a, &b)| *a = f(*a, b));
+        Ok(())
+    }
+
+    /// Saves what the gradients of the branches follow from: for a product the outputs, else their shapes.
+    fn save<T: Element>(self, outputs: &[Tensor<T>], tape: &mut Tape<T>) {
+        for y in outputs {
+            tape.push(
+                self.name(),
+                match self {
+                    Join::Multiply => Saved::Tensor(y.clone()),
+                    Join::Add | Join::Concat => Saved::Shape(y.shape().to_vec()),
+                },
+            );
+        }
+    }
+
+    /// The gradients of the branches' outputs, of which there are `count`.
+    fn split<T: Element>(self, grad: Tensor<T>, count: usize, tape: &mut Tape<T>) -> Result<Vec<Tensor<T>>> {
+        let name = self.name();
+        if self == Join::Multiply {
+            let outputs = (0..count).map(|_| tape.pop_tensor(name)).collect::<Result<Vec<_>>>()?;
+            let outputs: Vec<_> = outputs.into_iter().rev().collect();
+            let shapes: Vec<_> = outputs.iter().map(|y| y.shape().to_vec()).collect();
+            check_shape(name, "an output gradient", grad.shape(), &self.shape(&shapes)?)?;
+            let of = |(own, shape): (usize, &Vec<usize>)| {
+                let mut product = grad.clone();
+                for (_, other) in outputs.iter().enumerate().filter(|(i, _)| *i != own) {
+                    self.apply(&mut product, other, |a, b| a * b)?;
+                }
+                shrunk(product, shape)
+            };
+            return shapes.iter().enumerate().map(of).collect();
+        }
+        let shapes = (0..count).map(|_| tape.pop_shape(name)).collect::<Result<Vec<_>>>()?;
+        let shapes: Vec<_> = shapes.into_iter().rev().collect();
+        check_shape(name, "an output gradient", grad.shape(), &self.shape(&shapes)?)?;
+        if self == Join::Add {
+            return shapes.iter().map(|shape| shrunk(grad.clone(), shape)).collect();
+        }
+        let last = Axis(grad.ndim() - 1);
+        let mut start = 0;
+        let part = |shape: &Vec<usize>| {
+            let end = start + shape.last().copied().unwrap_or(0);
+            let view = grad.view();
+            let part = view.slice_axis(last, (start..end).into()).into();
+            start = end;
+            part
+        };
+        Ok(shapes.iter().map(part).collect())
+    }
+}
+
+/// The sums over the axes that were stretched from a length of 1.
+fn shrunk<T: Element>(grad: Tensor<T>, shape: &[usize]) -> Result<Tensor<T>> {
+    if grad.shape() == shape {
+        return Ok(grad);
+    }
+    let mut array = grad.into_array();
+    for (axis, &len) in shape.iter().enumerate() {
+        if len == 1 && array.shape()[axis] != 1 {
+            array = array.sum_axis(Axis(axis)).insert_axis(Axis(axis));
+        }
+    }
+    Ok(array.into())
+}
+
+/// The sum of two gradients.
+fn sum<T: Element>(kind: &'static str, mut a: Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
+    check_shape(kind, "input gradients that agree", b.shape(), a.shape())?;
+    a.as_mut_slice().iter_mut().zip(b.as_slice()).for_each(|(a, &b)| *a += b);
+    Ok(a)
+}
+
+/// Layers that work on the same input, and how their outputs are joined: what [`Parallel`] and [`Residual`] are.
+#[derive(Debug)]
+struct Branches<T: Element> {
+    kind: &'static str,
+    layers: Vec<(Name, Box<dyn Layer<T>>)>,
+    join: Join,
+}
+
+impl<T: Element> Branches<T> {
+    /// What `step` makes of every branch; there must be one.
+    fn each<R>(&self, mut step: impl FnMut(&dyn Layer<T>) -> Result<R>) -> Result<Vec<R>> {
+        if self.layers.is_empty() {
+            return Err(Error::argument(self.kind, "1 branch or more", 0));
+        }
+        self.layers.iter().map(|(name, layer)| step(&**layer).map_err(|e| e.in_layer(name))).collect()
+    }
+
+    /// The same with the layers to be changed, together with the things of `with`.
+    fn each_mut<A, R>(
+        &mut self,
+        with: impl Iterator<Item = A>,
+        mut step: impl FnMut(&mut dyn Layer<T>, A) -> Result<R>,
+    ) -> Result<Vec<R>> {
+        if self.layers.is_empty() {
+            return Err(Error::argument(self.kind, "1 branch or more", 0));
+        }
+        let layers = self.layers.iter_mut().zip(with);
+        layers.map(|((name, layer), with)| step(&mut **layer, with).map_err(|e| e.in_layer(&*name))).collect()
+    }
+
+    /// What every branch has, with the branch's name before its own.
+    fn inside<'a, X>(&'a self, has: impl Fn(&'a dyn Layer<T>) -> Vec<(Name, X)>) -> Vec<(Name, X)> {
+        let mut all = Vec::new();
+        for (branch, layer) in &self.layers {
+            all.extend(has(&**layer).into_iter().map(|(name, own)| (path(branch, name), own)));
+        }
+        all
+    }
+
+    /// The same, to be changed.
+    fn inside_mut<'a, X>(
+        &'a mut self,
+        has: impl Fn(&'a mut dyn Layer<T>) -> Vec<(Name, X)>,
+    ) -> Vec<(Name, X)> {
+        let mut all = Vec::new();
+        for (branch, layer) in &mut self.layers {
+            all.extend(has(&mut **layer).into_iter().map(|(name, own)| (path(&*branch, name), own)));
+        }
+        all
+    }
+
+    fn shapes(&self, input: &[usize]) -> Result<Vec<Vec<usize>>> {
+        self.each(|layer| layer.output_shape(input))
+    }
+
+    /// The gradients of the branches' outputs, with the last branch first.
+    fn grads(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Vec<Tensor<T>>> {
+        let mut grads = self.join.split(grad, self.layers.len(), tape)?;
+        grads.reverse();
+        Ok(grads)
+    }
+}
+
+impl<T: Element> Layer<T> for Branches<T> {
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn build(&mut self, input: &[usize], rng: &mut Rng) -> Result<()> {
+        self.each_mut(std::iter::repeat(()), |layer, ()| layer.build(input, rng))?;
+        self.output_shape(input).map(drop)
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        self.join.shape(&self.shapes(input)?)
+    }
+
+    fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        self.join.join(self.each(|layer| layer.forward(x))?)
+    }
+
+    fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
+        let outputs =
+            self.each_mut(std::iter::repeat(()), |layer, ()| layer.forward_train(x.clone(), tape))?;
+        self.join.save(&outputs, tape);
+        self.join.join(outputs)
+    }
+
+    fn backward(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
+        let (kind, grads) = (self.kind, self.grads(grad, tape)?);
+        let mut total: Option<Tensor<T>> = None;
+        for ((name, layer), grad) in self.layers.iter_mut().rev().zip(grads) {
+            let own = layer.backward(grad, tape).map_err(|e| e.in_layer(&*name))?;
+            total = Some(match total {
+                Some(total) => sum(kind, own, &total)?,
+                None => own,
+            });
+        }
+        total.ok_or_else(|| Error::argument(kind, "1 branch or more", 0))
+    }
+
+    fn backward_params(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<()> {
+        let grads = self.grads(grad, tape)?;
+        for ((name, layer), grad) in self.layers.iter_mut().rev().zip(grads) {
+            layer.backward_params(grad, tape).map_err(|e| e.in_layer(&*name))?;
+        }
+        Ok(())
+    }
+
+    fn params(&self) -> Vec<(Name, &Param<T>)> {
+        self.inside(|layer| layer.params())
+    }
+
+    fn params_mut(&mut self) -> Vec<(Name, &mut Param<T>)> {
+        self.inside_mut(|layer| layer.params_mut())
+    }
+
+    fn generators(&self) -> Vec<(Name, &Rng)> {
+        self.inside(|layer| layer.generators())
+    }
+
+    fn generators_mut(&mut self) -> Vec<(Name, &mut Rng)> {
+        self.inside_mut(|layer| layer.generators_mut())
+    }
+
+    fn cost(&self, input: &[usize]) -> Result<Cost> {
+        let shapes = self.shapes(input)?;
+        self.join.shape(&shapes)?;
+        let costs = self.each(|layer| layer.cost(input))?;
+        let mut total = costs.into_iter().reduce(Cost::beside).unwrap_or_default();
+        for shape in &shapes {
+            let saved = match self.join {
+                Join::Multiply => len_of(self.kind, shape)?.saturating_mul(size_of::<T>()),
+                Join::Add | Join::Concat => size_of_val(&shape[..]),
+            };
+            total.saved_bytes = total.saved_bytes.saturating_add(saved);
+        }
+        Ok(total)
+    }
+
+    fn summarize(&self, name: &str, input: &[usize], summary: &mut Summary) -> Result<Vec<usize>> {
+        let inside = |part: &str| if name.is_empty() { part.to_string() } else { format!("{name}.{part}") };
+        let mut names = self.layers.iter().map(|(branch, _)| inside(branch));
+        let mut fork = summary.fork();
+        let shapes = self.each(|layer| {
+            let shape = layer.summarize(&names.next().unwrap_or_default(), input, summary)?;
+            fork.next_branch(summary, names.len() == 0);
+            Ok(shape)
+        })?;
+        let output = self.join.shape(&shapes)?;
+        fork.join(summary);
+        let row = Row::new::<T>(name, self.join.name(), &output, &output, Cost::default())?;
+        summary.push(row);
+        Ok(output)
+    }
+}
+
+/// Layers side by side, each working on the same input, and their outputs joined: the towers of an inception module
+/// (Szegedy et al., 2015), squeeze-and-excitation (Hu et al., 2018), a dense block (Huang et al., 2017).
+///
+/// Branches are numbered from 0: the kernel of the first layer of the second branch, a [`Sequential`], is `"1.0.kernel"`.
+/// [`sequential![]`](crate::sequential!) without layers is a branch that leaves its input as it is.
+///
+/// | | shape |
+/// |---|---|
+/// | input | what every branch takes |
+/// | output | for [`Join::Concat`] the branches' with the channels added up, else theirs, where axes of length 1 stretch |
+///
+/// # Errors
+/// If there is no branch, a branch fails, or the outputs do not fit each other.
+///
+/// ```
+/// use striate::{Activation, Conv2D, Dense, GlobalAvgPool2D, Join, Layer, Parallel, Rng, Sequential, Tensor, sequential};
+/// // Squeeze-and-excitation: the maps, times a weight for each from the averages of all.
+/// let weights: Sequential = sequential![
+///     GlobalAvgPool2D::new().keepdims(true),
+///     Dense::new(2).activation(Activation::Relu),
+///     Dense::new(8).activation(Activation::Sigmoid),
+/// ];
+/// let mut module = Parallel::new(Join::Multiply).with(Sequential::new()).with(weights);
+/// module.build(&[1, 6, 6, 8], &mut Rng::seed(1))?;
+/// assert_eq!(module.forward(&Tensor::zeros(&[4, 6, 6, 8])?)?.shape(), [4, 6, 6, 8]);
+/// assert_eq!(module.params()[0].0, "1.1.kernel");
+/// # Ok::<(), striate::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Parallel<T: Element = f32>(Branches<T>);
+
+impl<T: Element> Parallel<T> {
+    /// No branch yet, and how they will be joined.
+    ///
+    /// ```
+    /// use striate::{Join, Layer, Parallel};
+    /// assert!(Parallel::<f32>::new(Join::Add).output_shape(&[1, 2]).is_err());
+    /// ```
+    pub fn new(join: Join) -> Self {
+        Parallel(Branches { kind: "Parallel", layers: Vec::new(), join })
+    }
+
+    /// One more branch.
+    ///
+    /// ```
+    /// use striate::{Conv2D, Join, Layer, Padding, Parallel};
+    /// let towers: Parallel = Parallel::new(Join::Concat)
+    ///     .with(Conv2D::new(16, 1))
+    ///     .with(Conv2D::new(32, 3).padding(Padding::Same));
+    /// assert_eq!(towers.output_shape(&[1, 7, 7, 8])?, [1, 7, 7, 48]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with(mut self, layer: impl Layer<T> + 'static) -> Self {
+        let name = self.0.layers.len().to_string().into();
+        self.0.layers.push((name, Box::new(layer)));
+        self
+    }
+}
+
+impl<T: Element> Layer<T> for Parallel<T> {
+    delegate_layer!("Parallel", 0);
+
+    fn summarize(&self, name: &str, input: &[usize], summary: &mut Summary) -> Result<Vec<usize>> {
+        self.0.summarize(name, input, summary)
+    }
+}
+
+/// A body, and around it a shortcut, which is added to its output: `y = body(x) + shortcut(x)`, by default
+/// `y = body(x) + x` (He et al., 2016).
+///
+/// Parameters are called `"body..."` and `"shortcut..."`: the kernel of the first layer of a [`Sequential`] body is
+/// `"body.0.kernel"`, and inside a model `"3.body.0.kernel"`.
+///
+/// # Errors
+/// If the body or the shortcut fails, or their outputs do not fit each other.
+///
+/// ```
+/// use striate::{Activation, Conv2D, Layer, Padding, Residual, Rng, Sequential, sequential};
+/// let body: Sequential = sequential![
+///     Conv2D::new(8, 3).padding(Padding::Same).activation(Activation::Relu),
+///     Conv2D::new(8, 3).padding(Padding::Same),
+/// ];
+/// let mut model = sequential![Residual::new(body), Activation::Relu];
+/// model.build(&[1, 6, 6, 8], &mut Rng::seed(1))?;
+/// assert_eq!(model.params()[0].0, "0.body.0.kernel");
+/// # Ok::<(), striate::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Residual<T: Element = f32>(Branches<T>);
+
+impl<T: Element> Residual<T> {
+    /// This body, with the identity around it.
+    ///
+    /// ```
+    /// use striate::{Activation, Layer, Residual, Tensor};
+    /// let x = Tensor::<f32>::full(&[1, 1], -2.0)?;
+    /// assert_eq!(Residual::new(Activation::Relu).forward(&x)?, x);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn new(body: impl Layer<T> + 'static) -> Self {
+        let layers: [(Name, Box<dyn Layer<T>>); 2] = [
+            (Cow::Borrowed("body"), Box::new(body)),
+            (Cow::Borrowed("shortcut"), Box::new(Sequential::new())),
+        ];
+        Residual(Branches { kind: "Residual", layers: layers.into(), join: Join::Add })
+    }
+
+    /// Another shortcut than the identity: a convolution of 1x1 where the body changes the size or the channels.
+    ///
+    /// ```
+    /// use striate::{Conv2D, Layer, Padding, Residual};
+    /// let body = Conv2D::new(16, 3).strides(2).padding(Padding::all(1));
+    /// let block: Residual = Residual::new(body).shortcut(Conv2D::new(16, 1).strides(2));
+    /// assert_eq!(block.output_shape(&[1, 8, 8, 8])?, [1, 4, 4, 16]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn shortcut(mut self, shortcut: impl Layer<T> + 'static) -> Self {
+        self.0.layers.truncate(1);
+        self.0.layers.push((Cow::Borrowed("shortcut"), Box::new(shortcut)));
+        self
+    }
+}
+
+impl<T: Element> Layer<T> for Residual<T> {
+    delegate_layer!("Residual", 0);
+
+    fn summarize(&self, name: &str, input: &[usize], summary: &mut Summary) -> Result<Vec<usize>> {
+        self.0.summarize(name, input, summary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Conv2D, Dense, Dropout, GlobalAvgPool2D, MaxPool2D, Padding, Reach, sequential};
+
+    fn names<X>(named: Vec<(Name, X)>) -> Vec<String> {
+        named.into_iter().map(|(name, _)| name.into_owned()).collect()
+    }
+
+    #[test]
+    fn names_are_paths_through_containers() {
+        let inner = Parallel::new(Join::Concat).with(Dense::new(2)).with(sequential![Dropout::new(0.5)]);
+        let mut model: Sequential = sequential![Residual::new(sequential![inner, Dense::new(4)])];
+        model.build(&[1, 4], &mut Rng::seed(1)).unwrap();
+        let body = ["kernel", "bias"].map(|name| format!("0.body.0.0.{name}"));
+        let last = ["kernel", "bias"].map(|name| format!("0.body.1.{name}"));
+        let want: Vec<String> = body.into_iter().chain(last).collect();
+        assert_eq!(names(model.params()), want);
+        assert_eq!(names(model.params_mut()), want);
+        assert_eq!(names(model.generators()), ["0.body.0.1.0.rng"]);
+        assert_eq!(names(model.generators_mut()), ["0.body.0.1.0.rng"]);
+        let error = model.forward(&Tensor::zeros(&[1, 3]).unwrap()).unwrap_err();
+        assert_eq!(error.layer(), Some("0.body.0.0"));
+    }
+
+    #[test]
+    fn summaries_know_that_branches_start_together() {
+        let conv = |kernel: usize| Conv2D::new(4, kernel).padding(Padding::Same);
+        let body: Sequential = sequential![conv(3), conv(3)];
+        let model: Sequential =
+            sequential![conv(3), Residual::new(body).shortcut(conv(1)), MaxPool2D::new(2)];
+        let summary = model.summary(&[1, 8, 8, 4]).unwrap();
+        let rows: Vec<&str> = summary.rows().iter().map(|row| &row.name[..]).collect();
+        assert_eq!(rows, ["0", "1.body.0", "1.body.1", "1.shortcut", "1", "2"]);
+        let fields: Vec<String> = summary.receptive_fields().iter().map(Reach::to_string).collect();
+        assert_eq!(fields, ["3x3", "5x5", "7x7", "3x3", "7x7", "8x8"]);
+        // The shortcut's input and output, and what the body gave; as many in the body.
+        assert_eq!(summary.inference_bytes(), 3 * 8 * 8 * 4 * 4);
+        let inputs: Vec<usize> = summary.rows().iter().map(|row| row.input_bytes / (8 * 8 * 4 * 4)).collect();
+        assert_eq!(inputs, [1, 1, 2, 2, 1, 1]);
+        assert_eq!(summary.params() as usize, model.cost(&[1, 8, 8, 4]).unwrap().params);
+    }
+
+    #[test]
+    fn outputs_that_do_not_fit_are_errors() {
+        let pool = || GlobalAvgPool2D::new();
+        for join in [Join::Add, Join::Multiply, Join::Concat] {
+            let model: Parallel = Parallel::new(join).with(pool()).with(Sequential::new());
+            assert!(model.output_shape(&[1, 4, 4, 3]).is_err(), "{join:?}");
+            assert!(model.forward(&Tensor::zeros(&[1, 4, 4, 3]).unwrap()).is_err(), "{join:?}");
+            assert!(Parallel::<f32>::new(join).output_shape(&[1]).is_err(), "{join:?}");
+        }
+    }
+}
