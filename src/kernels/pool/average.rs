@@ -83,11 +83,6 @@ impl<T: Element> Reduction<T> for Mean {
         Some(self.divisor.of(rows, cols))
     }
 
-    #[inline(always)]
-    fn watch<S: Simd<T>>(self, _: S, watched: S::V, _: S::V) -> S::V {
-        watched
-    }
-
     fn exact(self) -> Self {
         self
     }

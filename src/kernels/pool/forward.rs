@@ -19,11 +19,17 @@ pub(super) trait Reduction<T: Element>: Copy + Sync {
     /// Joins `b` to `a`, which comes earlier.
     fn join<S: Simd<T>>(self, simd: S, a: S::V, b: S::V) -> S::V;
 
-    /// Adds `x`, which is about to be joined, to what was watched before; or leaves that as it is.
-    fn watch<S: Simd<T>>(self, simd: S, watched: S::V, x: S::V) -> S::V;
+    /// Adds `x`, which is about to be joined, to what was watched before; nothing is watched unless this is overridden.
+    #[inline(always)]
+    fn watch<S: Simd<T>>(self, _simd: S, watched: S::V, _x: S::V) -> S::V {
+        watched
+    }
 
     /// What to divide the whole by, if at all, at a row and a column of outputs.
-    fn divisor(self, geometry: &Geometry2d, row: usize, col: usize) -> Option<T>;
+    #[inline(always)]
+    fn divisor(self, _geometry: &Geometry2d, _row: usize, _col: usize) -> Option<T> {
+        None
+    }
 
     /// See [`Exact`](Self::Exact).
     fn exact(self) -> Self::Exact;

@@ -80,11 +80,6 @@ impl<T: Element> Reduction<T> for LargestNumber {
         simd.add(watched, x)
     }
 
-    #[inline(always)]
-    fn divisor(self, _: &Geometry2d, _: usize, _: usize) -> Option<T> {
-        None
-    }
-
     fn exact(self) -> Largest {
         Largest
     }
@@ -100,16 +95,6 @@ impl<T: Element> Reduction<T> for Largest {
     #[inline(always)]
     fn join<S: Simd<T>>(self, simd: S, a: S::V, b: S::V) -> S::V {
         simd.max(a, b)
-    }
-
-    #[inline(always)]
-    fn watch<S: Simd<T>>(self, _: S, watched: S::V, _: S::V) -> S::V {
-        watched
-    }
-
-    #[inline(always)]
-    fn divisor(self, _: &Geometry2d, _: usize, _: usize) -> Option<T> {
-        None
     }
 
     fn exact(self) -> Self {
