@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ndarray::{Axis, IxDyn, concatenate};
 
 use super::delegate::delegate_layer;
-use super::sequential::path;
+use super::sequential::named;
 use crate::layer::{Name, Param, Saved, Tape};
 use crate::memory::{len_of, unwritten};
 use crate::ops::check_shape;
@@ -215,27 +215,6 @@ impl<T: Element> Branches<T> {
         layers.map(|((name, layer), with)| step(&mut **layer, with).map_err(|e| e.in_layer(&*name))).collect()
     }
 
-    /// What every branch has, with the branch's name before its own.
-    fn inside<'a, X>(&'a self, has: impl Fn(&'a dyn Layer<T>) -> Vec<(Name, X)>) -> Vec<(Name, X)> {
-        let mut all = Vec::new();
-        for (branch, layer) in &self.layers {
-            all.extend(has(&**layer).into_iter().map(|(name, own)| (path(branch, name), own)));
-        }
-        all
-    }
-
-    /// The same, to be changed.
-    fn inside_mut<'a, X>(
-        &'a mut self,
-        has: impl Fn(&'a mut dyn Layer<T>) -> Vec<(Name, X)>,
-    ) -> Vec<(Name, X)> {
-        let mut all = Vec::new();
-        for (branch, layer) in &mut self.layers {
-            all.extend(has(&mut **layer).into_iter().map(|(name, own)| (path(&*branch, name), own)));
-        }
-        all
-    }
-
     fn shapes(&self, input: &[usize]) -> Result<Vec<Vec<usize>>> {
         self.each(|layer| layer.output_shape(input))
     }
@@ -295,19 +274,19 @@ impl<T: Element> Layer<T> for Branches<T> {
     }
 
     fn params(&self) -> Vec<(Name, &Param<T>)> {
-        self.inside(|layer| layer.params())
+        named(self.layers.iter().map(|(name, layer)| (name, layer.params())))
     }
 
     fn params_mut(&mut self) -> Vec<(Name, &mut Param<T>)> {
-        self.inside_mut(|layer| layer.params_mut())
+        named(self.layers.iter_mut().map(|(name, layer)| (&*name, layer.params_mut())))
     }
 
     fn generators(&self) -> Vec<(Name, &Rng)> {
-        self.inside(|layer| layer.generators())
+        named(self.layers.iter().map(|(name, layer)| (name, layer.generators())))
     }
 
     fn generators_mut(&mut self) -> Vec<(Name, &mut Rng)> {
-        self.inside_mut(|layer| layer.generators_mut())
+        named(self.layers.iter_mut().map(|(name, layer)| (&*name, layer.generators_mut())))
     }
 
     fn cost(&self, input: &[usize]) -> Result<Cost> {

@@ -1,5 +1,7 @@
 //! [`Sequential`]: layers one after the other.
 
+use std::fmt::Display;
+
 use crate::layer::{Name, Param, Tape};
 use crate::summary::{Cost, Summary};
 use crate::{Element, Layer, Result, Rng, Tensor};
@@ -250,35 +252,19 @@ impl<T: Element> Layer<T> for Sequential<T> {
     }
 
     fn params(&self) -> Vec<(Name, &Param<T>)> {
-        let mut params = Vec::new();
-        for (i, layer) in self.layers.iter().enumerate() {
-            params.extend(layer.params().into_iter().map(|(name, param)| (path(i, name), param)));
-        }
-        params
+        named(self.layers.iter().enumerate().map(|(i, layer)| (i, layer.params())))
     }
 
     fn params_mut(&mut self) -> Vec<(Name, &mut Param<T>)> {
-        let mut params = Vec::new();
-        for (i, layer) in self.layers.iter_mut().enumerate() {
-            params.extend(layer.params_mut().into_iter().map(|(name, param)| (path(i, name), param)));
-        }
-        params
+        named(self.layers.iter_mut().enumerate().map(|(i, layer)| (i, layer.params_mut())))
     }
 
     fn generators(&self) -> Vec<(Name, &Rng)> {
-        let mut generators = Vec::new();
-        for (i, layer) in self.layers.iter().enumerate() {
-            generators.extend(layer.generators().into_iter().map(|(name, rng)| (path(i, name), rng)));
-        }
-        generators
+        named(self.layers.iter().enumerate().map(|(i, layer)| (i, layer.generators())))
     }
 
     fn generators_mut(&mut self) -> Vec<(Name, &mut Rng)> {
-        let mut generators = Vec::new();
-        for (i, layer) in self.layers.iter_mut().enumerate() {
-            generators.extend(layer.generators_mut().into_iter().map(|(name, rng)| (path(i, name), rng)));
-        }
-        generators
+        named(self.layers.iter_mut().enumerate().map(|(i, layer)| (i, layer.generators_mut())))
     }
 
     fn cost(&self, input: &[usize]) -> Result<Cost> {
@@ -298,9 +284,12 @@ impl<T: Element> Layer<T> for Sequential<T> {
     }
 }
 
-/// The name of a parameter or generator of a layer inside, which is called `layer`.
-pub(super) fn path(layer: impl std::fmt::Display, name: Name) -> Name {
-    format!("{layer}.{name}").into()
+/// What layers inside have, each with its layer's name before its own.
+pub(super) fn named<L: Display, X>(layers: impl Iterator<Item = (L, Vec<(Name, X)>)>) -> Vec<(Name, X)> {
+    let path = |(layer, own): (L, Vec<(Name, X)>)| {
+        own.into_iter().map(move |(name, x)| (Name::from(format!("{layer}.{name}")), x))
+    };
+    layers.flat_map(path).collect()
 }
 
 #[cfg(test)]
