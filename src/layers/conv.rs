@@ -255,22 +255,27 @@ impl<T: Element> Conv2D<T> {
         let [kh, kw] = self.window.kernel_size();
         let kernel = [kh, kw, channels / self.window.group_count(), self.filters];
         let geometry = self.window.conv(input, &kernel)?;
-        if self.padding_mode != PadMode::Zeros {
-            let padding = ops::explicit_padding(&geometry);
-            ops::padded_shape(KIND, input, padding, self.padding_mode)?;
-        }
+        self.padded(&geometry)?;
         Ok(geometry)
+    }
+
+    /// How to pad the input before the convolution, and its shape then: where the padding is not of zeros.
+    fn padded(&self, geometry: &Geometry2d) -> Result<Option<(Padding, [usize; 4])>> {
+        if self.padding_mode == PadMode::Zeros {
+            return Ok(None);
+        }
+        let padding = ops::explicit_padding(geometry);
+        let shape = ops::padded_shape(KIND, &geometry.input_shape(), padding, self.padding_mode)?;
+        Ok(Some((padding, shape)))
     }
 
     /// Bytes of the input, or of the padded input and the input's shape.
     fn saved_bytes(&self, input: &[usize], geometry: &Geometry2d) -> Result<usize> {
         let bytes = |shape: &[usize]| Ok(len_of(KIND, shape)?.saturating_mul(size_of::<T>()));
-        if self.padding_mode == PadMode::Zeros {
-            return bytes(input);
+        match self.padded(geometry)? {
+            Some((_, padded)) => Ok(bytes(&padded)?.saturating_add(size_of_val(input))),
+            None => bytes(input),
         }
-        let padding = ops::explicit_padding(geometry);
-        let padded = ops::padded_shape(KIND, input, padding, self.padding_mode)?;
-        Ok(bytes(&padded)?.saturating_add(size_of_val(input)))
     }
 
     fn specs(&self, input: &[usize]) -> Result<Vec<Spec>> {
@@ -284,12 +289,12 @@ impl<T: Element> Conv2D<T> {
         self.weights.check()?;
         let kernel = self.weights.value("kernel")?.shape();
         let geometry = self.window.conv(input, kernel)?;
-        if self.padding_mode == PadMode::Zeros {
-            return Ok((geometry, None));
+        match self.padded(&geometry)? {
+            Some((padding, padded)) => {
+                Ok((self.window.padding(Padding::Valid).conv(&padded, kernel)?, Some(padding)))
+            }
+            None => Ok((geometry, None)),
         }
-        let padding = ops::explicit_padding(&geometry);
-        let padded = ops::padded_shape(KIND, input, padding, self.padding_mode)?;
-        Ok((self.window.padding(Padding::Valid).conv(&padded, kernel)?, Some(padding)))
     }
 
     /// The convolution with the layer's weights to `out`, each tile of it through `finish`; returns the padded input, if it
