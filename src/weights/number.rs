@@ -75,7 +75,7 @@ impl Stream<'_> {
             }),
             Number::F32 => self.numbers(|bytes| narrow(f64::from(f32::from_le_bytes(bytes)))),
             Number::F64 => self.numbers(|bytes| narrow(f64::from_le_bytes(bytes))),
-            other => Err(wrong("floats: f16, bf16, f32 or f64", other)),
+            other => Err(failed("floats: f16, bf16, f32 or f64", other)),
         }
     }
 
@@ -83,7 +83,7 @@ impl Stream<'_> {
     pub(super) fn counts(self) -> Result<Vec<u64>> {
         match self.number {
             Number::U64 => self.numbers(|bytes| Ok(u64::from_le_bytes(bytes))),
-            other => Err(wrong("whole numbers, u64", other)),
+            other => Err(failed("whole numbers, u64", other)),
         }
     }
 
@@ -159,10 +159,6 @@ fn half(bits: u16) -> f64 {
 
 /// The error that reading what was `expected` ended in.
 pub(super) fn failed(expected: &str, got: impl fmt::Display) -> Error {
-    Error::new(ErrorKind::File, "read", expected, got)
-}
-
-fn wrong(expected: &str, got: &Number) -> Error {
     Error::new(ErrorKind::File, "read", expected, got)
 }
 

@@ -1,5 +1,7 @@
 //! A saved training run goes on as if it had never stopped.
 
+use std::path::Path;
+
 use striate::train::{Adagrad, Adam, AdamW, MeanSquaredError, Optimizer, RmsProp, Schedule, Sgd, Trainer};
 use striate::{
     Activation, Conv2D, Dense, Dropout, ErrorKind, Flatten, Layer, Rng, Sequential, Tensor, sequential,
@@ -73,15 +75,21 @@ fn two_and_two_epochs_are_four() {
     check("run.npz", || Sgd::new(0.01));
 }
 
-#[test]
-fn weights_can_be_taken_from_a_run() {
+/// A model trained with Adam, whose run is saved at `path`.
+fn saved(path: &Path) -> Sequential {
     let (x, y) = data();
-    let folder = Folder::new("taken");
-    let path = folder.file("run.safetensors");
     let mut trained = model(1);
     let mut run = trainer(Adam::new(0.01));
     run.fit(&mut trained, &x, &y).unwrap();
-    run.save(&trained, &path).unwrap();
+    run.save(&trained, path).unwrap();
+    trained
+}
+
+#[test]
+fn weights_can_be_taken_from_a_run() {
+    let folder = Folder::new("taken");
+    let path = folder.file("run.safetensors");
+    let trained = saved(&path);
     let mut other = model(2);
     let taken = striate::weights::Transfer::new().names(|name| format!("model.{name}")).partial(true);
     assert!(taken.load(&mut other, &path).unwrap().missing.is_empty());
@@ -90,13 +98,9 @@ fn weights_can_be_taken_from_a_run() {
 
 #[test]
 fn other_runs_are_errors_and_change_nothing() {
-    let (x, y) = data();
     let folder = Folder::new("other");
     let path = folder.file("run.safetensors");
-    let mut trained = model(1);
-    let mut run = trainer(Adam::new(0.01));
-    run.fit(&mut trained, &x, &y).unwrap();
-    run.save(&trained, &path).unwrap();
+    saved(&path);
 
     let mut other = model(2);
     let before = bits(&other);

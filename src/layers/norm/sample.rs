@@ -5,7 +5,7 @@ use crate::layer::{Layer, Tape};
 use crate::layers::delegate::delegate_layer;
 use crate::layers::weights::{Spec, Weights, delegate_to_weights};
 use crate::memory::len_of;
-use crate::ops::{self, Over, check_epsilon};
+use crate::ops::{self, Moments, Over, check_epsilon};
 use crate::{Cost, Element, Reach, Result, Tensor};
 
 /// All three: they differ in what is normalised together.
@@ -37,6 +37,13 @@ impl<T: Element> SampleNorm<T> {
     fn check_weights(&self) -> Result<()> {
         if self.affine.center || self.affine.scale { self.weights.check() } else { Ok(()) }
     }
+
+    fn normalize(&self, x: &Tensor<T>) -> Result<(Tensor<T>, Moments<T>)> {
+        self.check(x.shape())?;
+        self.check_weights()?;
+        let moments = ops::moments(x.view(), self.over)?;
+        Ok((self.affine.forward(x, self.over, &moments, &self.weights)?, moments))
+    }
 }
 
 impl<T: Element> Layer<T> for SampleNorm<T> {
@@ -52,17 +59,11 @@ impl<T: Element> Layer<T> for SampleNorm<T> {
     }
 
     fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
-        self.check(x.shape())?;
-        self.check_weights()?;
-        let moments = ops::moments(x.view(), self.over)?;
-        self.affine.forward(x, self.over, &moments, &self.weights)
+        Ok(self.normalize(x)?.0)
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        self.check(x.shape())?;
-        self.check_weights()?;
-        let moments = ops::moments(x.view(), self.over)?;
-        let y = self.affine.forward(&x, self.over, &moments, &self.weights)?;
+        let (y, moments) = self.normalize(&x)?;
         push(tape, self.kind, x, &moments)?;
         Ok(y)
     }
