@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from python import onnx_models, report, suite
+from python import networks, onnx_models, report, suite
 from python.engines import OURS, PEERS
 from python.measure import measure
 
@@ -17,13 +17,15 @@ BUSY = 0.5
 
 def main():
     options = parse()
-    layers = [layer for layer in suite.layers() if re.search(options.filter, layer.name)]
+    every = suite.layers() + networks.networks()
+    layers = [layer for layer in every if re.search(options.filter, layer.name)]
     if not layers:
         raise SystemExit(f"no layer's name matches {options.filter!r}")
     models = options.work / "models"
     models.mkdir(parents=True, exist_ok=True)
     for layer in layers:
-        onnx_models.write(layer, models)
+        writer = networks if isinstance(layer, suite.Network) else onnx_models
+        writer.write(layer, models)
 
     peers = [engine for engine in PEERS if options.engines is None or engine.name in options.engines]
     date, load = time.strftime("%Y-%m-%d"), os.getloadavg()[0]

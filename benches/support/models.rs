@@ -1,7 +1,8 @@
 //! Whole networks, to be built with random weights.
 
 use striate::{
-    Activation, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, MaxPool2D, Padding, Sequential, sequential,
+    Activation, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, MaxPool2D, Padding, Residual, Sequential,
+    sequential,
 };
 
 /// The network of the example `digits`, for pictures of 28x28.
@@ -46,6 +47,25 @@ pub fn mobilenet_v1() -> Sequential {
         channels = filters;
     }
     model.with(GlobalAvgPool2D::new()).with(Dense::new(1000).activation(Activation::Softmax))
+}
+
+/// ResNet-18 (He et al., 2015), for colour pictures of 224x224; its normalisations within the convolutions.
+pub fn resnet18() -> Sequential {
+    let stem = MaxPool2D::new(3).strides(2).padding(Padding::all(1));
+    let mut model = Sequential::new().with(conv(64, 7).strides(2)).with(stem);
+    for (filters, stride) in [(64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1)] {
+        let body = sequential![conv(filters, 3).strides(stride), linear(filters, 3)];
+        let block = match stride {
+            1 => Residual::new(body),
+            _ => Residual::new(body).shortcut(linear(filters, 1).strides(stride)),
+        };
+        model = model.with(block).with(Activation::Relu);
+    }
+    model.with(GlobalAvgPool2D::new()).with(Dense::new(1000).activation(Activation::Softmax))
+}
+
+fn linear(filters: usize, size: usize) -> Conv2D {
+    conv(filters, size).activation(Activation::Linear)
 }
 
 fn conv(filters: usize, size: usize) -> Conv2D {

@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::entry::FinishPiece;
 use super::matmul::threads;
 use super::patches::Patches;
-use super::pieces::{each_chunk, even_pieces};
-use super::simd::{Kernel, Simd, Strided, isa};
+use super::pieces::each_chunk;
+use super::simd::{Grid, Kernel, Simd, isa};
 use crate::{Element, Geometry2d};
 
 /// The weights of a convolution whose groups have as many filters as channels, 1, 2 or 4.
@@ -55,8 +55,10 @@ pub(super) fn correlate<T: Element>(
 /// The most rows of positions that a task computes. A tile of columns goes down through all of them before the next,
 /// so that what overlapping windows share stays in the first-level cache.
 const BAND_LINES: usize = 4;
-/// The most columns of a register tile: with so many sums a vector of weights is read once for all of them.
-const COLUMNS: usize = 8;
+/// Columns of a dense tile, and vectors of channels of it: as many sums as it takes to keep the units busy, few enough
+/// columns that their distances from the first are in registers.
+const COLUMNS: usize = 4;
+const PAIR: usize = 2;
 
 /// Some rows of positions, from row `first` of all images on.
 struct Band<'a, T, const BLOCK: usize> {
@@ -75,29 +77,6 @@ struct Line {
     source: usize,
 }
 
-/// Computes columns in tiles of almost the same size: one of the listed numbers of columns.
-macro_rules! tiles {
-    ($self:ident, $simd:ident, $lines:ident, $columns:expr, $taps:expr, $($size:literal)*) => {
-        for (col, size) in even_pieces($columns, COLUMNS) {
-            match size {
-                $($size => $self.tile::<S, $size>($simd, &$lines, $taps, col),)*
-                _ => {}
-            }
-        }
-    };
-}
-
-/// Computes all columns in tiles of `$size`, the last of which may overlap the one before it, with windows `$kw` wide that
-/// move by `$step`.
-macro_rules! dense_tiles {
-    ($self:ident, $simd:ident, $lines:ident, $size:literal, $kw:literal, $step:literal) => {{
-        let columns = $self.patches.cols.positions;
-        for col in (0..columns).step_by($size) {
-            $self.dense_tile::<S, $size, $kw, $step>($simd, &$lines, col.min(columns - $size));
-        }
-    }};
-}
-
 impl<T: Element, const BLOCK: usize> Kernel<T> for Band<'_, T, BLOCK> {
     type Output = ();
 
@@ -109,25 +88,34 @@ impl<T: Element, const BLOCK: usize> Kernel<T> for Band<'_, T, BLOCK> {
         for (line, index) in lines.iter_mut().zip(self.first..self.first + count) {
             *line = self.line(index);
         }
-        if BLOCK == 1 && channels >= S::LANES && cols.is_contiguous() {
-            match (cols.taps, cols.step, cols.positions) {
-                (3, 1, 8..) => return dense_tiles!(self, simd, lines, 8, 3, 1),
-                (5, 1, 8..) => return dense_tiles!(self, simd, lines, 8, 5, 1),
-                (3, 1, 4..) => return dense_tiles!(self, simd, lines, 4, 3, 1),
-                (5, 1, 4..) => return dense_tiles!(self, simd, lines, 4, 5, 1),
-                (7, 1, 4..) => return dense_tiles!(self, simd, lines, 4, 7, 1),
-                (3, 2, 8..) => return dense_tiles!(self, simd, lines, 8, 3, 2),
-                (3, 2, 4..) => return dense_tiles!(self, simd, lines, 4, 3, 2),
-                (5, 2, 4..) => return dense_tiles!(self, simd, lines, 4, 5, 2),
+        let interior = cols.interior();
+        let edges = (0..interior.start).chain(interior.end..cols.positions);
+        if BLOCK == 1 && channels >= PAIR * S::LANES && cols.is_contiguous() && interior.len() >= COLUMNS {
+            for col in edges {
+                self.pair(simd, &lines, col);
+            }
+            match (cols.taps, cols.step) {
+                (3, 1) => return self.dense_tiles::<S, 3, 1>(simd, &lines, interior),
+                (5, 1) => return self.dense_tiles::<S, 5, 1>(simd, &lines, interior),
+                (7, 1) => return self.dense_tiles::<S, 7, 1>(simd, &lines, interior),
+                (3, 2) => return self.dense_tiles::<S, 3, 2>(simd, &lines, interior),
+                (5, 2) => return self.dense_tiles::<S, 5, 2>(simd, &lines, interior),
                 _ => {}
             }
+        } else {
+            for col in edges {
+                self.tile::<S, 1>(simd, &lines, cols.inside(col), col);
+            }
         }
-        // Those that see padding one by one, then those of the interior together.
-        let interior = cols.interior();
-        for col in (0..interior.start).chain(interior.end..cols.positions) {
-            self.tile::<S, 1>(simd, &lines, cols.inside(col), col);
+        let mut col = interior.start;
+        while col < interior.end {
+            let taps = 0..cols.taps;
+            col += match interior.end - col {
+                8.. => self.tile::<S, 8>(simd, &lines, taps, col),
+                4.. => self.tile::<S, 4>(simd, &lines, taps, col),
+                _ => self.tile::<S, 1>(simd, &lines, taps, col),
+            };
         }
-        tiles!(self, simd, lines, interior, 0..cols.taps, 1 2 3 4 5 6 7 8);
     }
 }
 
@@ -146,10 +134,16 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
     }
 
     /// `X` columns from `col` on, in all lines, whose windows see the source with their columns of taps `taps`: tap by
-    /// tap.
+    /// tap. Returns `X`.
     #[inline(always)]
     #[allow(clippy::needless_range_loop)]
-    fn tile<S: Simd<T>, const X: usize>(&mut self, simd: S, lines: &[Line], taps: Range<usize>, col: usize) {
+    fn tile<S: Simd<T>, const X: usize>(
+        &mut self,
+        simd: S,
+        lines: &[Line],
+        taps: Range<usize>,
+        col: usize,
+    ) -> usize {
         let Patches { source, channels, ref rows, ref cols } = *self.patches;
         let (width, step) = (cols.positions * channels, cols.step * channels);
         // From one row, and from one column, of taps to the next.
@@ -192,65 +186,139 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
                 }
             }
         }
+        X
     }
 
-    /// `X` columns from `col` on, in all lines, for windows `KW` wide that move by `STEP`: each column of the source
-    /// that they see is read once for all of them. What lies in the padding is passed over.
+    /// All of `interior` in tiles of [`COLUMNS`], the last of which may overlap the one before it.
+    #[inline(always)]
+    fn dense_tiles<S: Simd<T>, const KW: usize, const STEP: usize>(
+        &mut self,
+        simd: S,
+        lines: &[Line],
+        interior: Range<usize>,
+    ) {
+        for col in interior.clone().step_by(COLUMNS) {
+            self.dense_tile::<S, KW, STEP>(simd, lines, col.min(interior.end - COLUMNS));
+        }
+    }
+
+    /// [`COLUMNS`] columns from `col` on, in all lines, for windows `KW` wide that move by `STEP` and see no padding beside
+    /// the source.
     #[inline(always)]
     #[allow(clippy::needless_range_loop)]
-    fn dense_tile<S: Simd<T>, const X: usize, const KW: usize, const STEP: usize>(
+    fn dense_tile<S: Simd<T>, const KW: usize, const STEP: usize>(
         &mut self,
         simd: S,
         lines: &[Line],
         col: usize,
     ) {
-        let Patches { source, channels, ref rows, ref cols } = *self.patches;
-        let (width, pitch) = (cols.positions * channels, rows.beyond_first(1) * cols.source * channels);
-        let (before, inside, _) = cols.cover(col..col + X);
-        for first in vectors::<S, T>(channels) {
+        let (channels, seen) = (self.patches.channels, self.patches.cols.read(col, 0));
+        let width = self.patches.cols.positions * channels;
+        for first in vectors(channels, PAIR * S::LANES) {
             let start = self.start(simd, first);
-            let weights = &self.weights.values[first..];
             for (line, out) in lines.iter().zip(self.out.chunks_exact_mut(width)) {
-                let base = line.source.wrapping_add(inside.start * channels + first);
-                let mut sums = [start; X];
-                for i in line.seen.clone() {
-                    let weights = simd.load_strided::<KW>(&weights[i * KW * channels..], channels);
-                    // All of them may lie in the padding, beyond the end of the source.
-                    let seen = source.get(base.wrapping_add(i.wrapping_mul(pitch))..).unwrap_or_default();
-                    let seen = Strided::<T, S>::new(seen, channels, inside.len());
-                    for column in 0..(X - 1) * STEP + KW {
-                        let place = column.wrapping_sub(before);
-                        if place < seen.count() {
-                            let value = simd.load_at(&seen, place);
-                            for j in 0..KW {
-                                let x = column.wrapping_sub(j) / STEP;
-                                if column >= j && (column - j).is_multiple_of(STEP) && x < X {
-                                    sums[x] = simd.mul_add(value, weights[j], sums[x]);
-                                }
+                let (source, weights) = windows::<T, S>(
+                    self.patches,
+                    self.weights,
+                    line,
+                    (seen, (COLUMNS - 1) * STEP + KW),
+                    (0, KW),
+                    first,
+                );
+                let mut sums = [start; COLUMNS];
+                for i in 0..line.seen.len() {
+                    for j in 0..KW {
+                        for v in 0..PAIR {
+                            let weight = simd.load(weights.at(i, j, v));
+                            for x in 0..COLUMNS {
+                                let value = simd.load(source.at(i, x * STEP + j, v));
+                                sums[x][v] = simd.mul_add(value, weight, sums[x][v]);
                             }
                         }
                     }
                 }
-                simd.store_strided(sums, &mut out[col * channels + first..], channels);
+                let out = &mut out[col * channels + first..];
+                for v in 0..PAIR {
+                    let mut vectors = [sums[0][v]; COLUMNS];
+                    for x in 0..COLUMNS {
+                        vectors[x] = sums[x][v];
+                    }
+                    simd.store_strided(vectors, &mut out[v * S::LANES..], channels);
+                }
+            }
+        }
+    }
+
+    /// Column `col` in all lines, for windows that may see padding.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)]
+    fn pair<S: Simd<T>>(&mut self, simd: S, lines: &[Line], col: usize) {
+        let Patches { channels, ref cols, .. } = *self.patches;
+        let taps = cols.inside(col);
+        let seen = if taps.is_empty() { 0 } else { cols.read(col, taps.start) };
+        for first in vectors(channels, PAIR * S::LANES) {
+            let start = self.start(simd, first);
+            let out = self.out.chunks_exact_mut(cols.positions * channels);
+            for (line, out) in lines.iter().zip(out) {
+                let (seen, taps) = ((seen, taps.len()), (taps.start, taps.len()));
+                let (source, weights) = windows::<T, S>(self.patches, self.weights, line, seen, taps, first);
+                let mut sums = start;
+                for i in 0..line.seen.len() {
+                    for j in 0..taps.1 {
+                        for v in 0..PAIR {
+                            let (value, weight) =
+                                (simd.load(source.at(i, j, v)), simd.load(weights.at(i, j, v)));
+                            sums[v] = simd.mul_add(value, weight, sums[v]);
+                        }
+                    }
+                }
+                let out = &mut out[col * channels + first..];
+                for v in 0..PAIR {
+                    simd.store(sums[v], &mut out[v * S::LANES..]);
+                }
             }
         }
     }
 
     /// What the sums of the channels from `first` on start from.
     #[inline(always)]
-    fn start<S: Simd<T>>(&self, simd: S, first: usize) -> S::V {
-        match self.bias {
-            Some(bias) => simd.load(&bias[first..]),
-            None => simd.splat(T::zero()),
+    fn start<S: Simd<T>>(&self, simd: S, first: usize) -> [S::V; PAIR] {
+        let mut start = [simd.splat(T::zero()); PAIR];
+        if let Some(bias) = self.bias {
+            for (v, start) in start.iter_mut().enumerate() {
+                *start = simd.load(&bias[first + v * S::LANES..]);
+            }
         }
+        start
     }
 }
 
-/// Where the vectors over so many channels, at least one vector's, start: the last may overlap the one before it, and
+/// What the windows of a row of positions see, from channel `first` on, in so many columns of the source from the first of
+/// them on, and the weights of so many columns of taps.
+#[inline(always)]
+fn windows<'a, T: Element, S: Simd<T>>(
+    patches: &Patches<'a, T>,
+    weights: &'a GroupWeights<T>,
+    line: &Line,
+    (column, columns): (usize, usize),
+    (tap, taps): (usize, usize),
+    first: usize,
+) -> (Grid<'a, T, S>, Grid<'a, T, S>) {
+    let Patches { source, channels, ref rows, ref cols } = *patches;
+    let (count, pitch) = (line.seen.len(), rows.beyond_first(1) * cols.source * channels);
+    let start =
+        line.source.wrapping_add(line.seen.start.wrapping_mul(pitch)).wrapping_add(column * channels + first);
+    let source = Grid::new(&source[start..], [count, pitch], [columns, channels], PAIR);
+    let start = (line.seen.start * cols.taps + tap) * channels + first;
+    let weights = Grid::new(&weights.values[start..], [count, cols.taps * channels], [taps, channels], PAIR);
+    (source, weights)
+}
+
+/// Where pieces of `width` of so many channels, at least as many, start: the last may overlap the one before it, and
 /// computes the same numbers again.
 #[inline(always)]
-fn vectors<S: Simd<T>, T: Element>(channels: usize) -> impl Iterator<Item = usize> {
-    (0..channels).step_by(S::LANES).map(move |first| first.min(channels - S::LANES))
+fn vectors(channels: usize, width: usize) -> impl Iterator<Item = usize> {
+    (0..channels).step_by(width).map(move |first| first.min(channels - width))
 }
 
 /// Adds one tap of `X` positions, `step` apart, of fewer channels than a vector has lanes.

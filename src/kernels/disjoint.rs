@@ -35,13 +35,19 @@ impl<'a, T> Rows<'a, T> {
         self.width
     }
 
-    /// Row `index`.
+    /// The numbers `columns` of the `N` rows from `first` on.
     #[inline(always)]
-    pub(super) fn row(&mut self, index: usize) -> &mut [T] {
-        assert!(index < self.count);
-        // SAFETY: the row is one of ours, `index < count`, so all of it lies in the matrix that we borrow; `&mut self`
-        // sees to it that there is no other reference to it.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(index * self.stride), self.width) }
+    pub(super) fn part<const N: usize>(&mut self, first: usize, columns: Range<usize>) -> [&mut [T]; N] {
+        assert!(first <= self.count && N <= self.count - first);
+        assert!(columns.start <= columns.end && columns.end <= self.width);
+        std::array::from_fn(|i| {
+            // SAFETY: the row is one of ours, and the columns are among its own: all of them lie in the matrix that we
+            // borrow, apart from those of other rows; `&mut self` sees to it that there is no other reference to them.
+            unsafe {
+                let start = self.start.add((first + i) * self.stride + columns.start);
+                std::slice::from_raw_parts_mut(start, columns.len())
+            }
+        })
     }
 
     /// The rows left and right of column `at`.
@@ -81,10 +87,8 @@ mod tests {
         each_columns(Rows::new(&mut matrix, 5), 0, 2, &|columns, mut rows| {
             assert_eq!((rows.len(), rows.width()), (3, columns.len()));
             for index in 0..rows.len() {
-                rows.row(index)
-                    .iter_mut()
-                    .zip(columns.clone())
-                    .for_each(|(x, column)| *x += 5 * index + column);
+                let [row] = rows.part(index, 0..columns.len());
+                row.iter_mut().zip(columns.clone()).for_each(|(x, column)| *x += 5 * index + column);
             }
         });
         assert_eq!(matrix, (0..15).collect::<Vec<_>>());

@@ -15,8 +15,9 @@
 
 use std::ops::Range;
 
-use super::matmul::{Left, Row, Runs};
+use super::matmul::{Left, Row};
 use super::patches::Patches;
+use super::simd::Runs;
 use crate::Element;
 
 /// How the windows of a convolution lie over a source.
@@ -54,9 +55,8 @@ impl<'a, T: Element> Field<'a, T> {
         let taps = rows.taps * cols.taps;
         let layout = layout(patches, block);
         if layout == Layout::Patches {
-            let one = Runs::one(taps * depth);
             let runs =
-                if whole { one } else { Runs { in_line: taps, pitch: channels, length: depth, ..one } };
+                if whole { Runs::one(taps * depth) } else { Runs::new([1, 0], [taps, channels], depth) };
             return Field { patches, layout, pitch: 0, runs };
         }
         let width =
@@ -65,7 +65,7 @@ impl<'a, T: Element> Field<'a, T> {
         let (in_line, length) =
             if whole && cols.is_contiguous() { (1, cols.taps * depth) } else { (cols.taps, depth) };
         let (line_pitch, run_pitch) = (rows.beyond_first(1) * pitch, cols.beyond_first(1) * channels);
-        let runs = Runs { lines: rows.taps, line_pitch, in_line, pitch: run_pitch, length };
+        let runs = Runs::new([rows.taps, line_pitch], [in_line, run_pitch], length);
         Field { patches, layout, pitch, runs }
     }
 
@@ -88,7 +88,8 @@ impl<'a, T: Element> Field<'a, T> {
     /// [`fill`](Self::fill) with the same positions.
     pub(super) fn left<'s>(&'s self, scratch: &'s Scratch<T>, channel: usize) -> Left<'s, T> {
         let values = if self.layout == Layout::Source { self.patches.source } else { &scratch.values };
-        Left::Runs { values: &values[channel..], rows: &scratch.rows, runs: self.runs }
+        let all_live = self.layout != Layout::Padded;
+        Left::Runs { values: &values[channel..], rows: &scratch.rows, runs: self.runs, all_live }
     }
 
     /// Lays out what the windows of `pixels`, numbered row by row and image by image, see.

@@ -14,8 +14,8 @@ use std::ops::Range;
 
 use super::disjoint::Rows;
 use super::kept::with_kept;
-use super::pieces::{each_chunk, even_pieces};
-use super::simd::{Isa, Kernel, MAX_LANES, Simd, Vectors, isa};
+use super::pieces::{each_chunk, equal_pieces};
+use super::simd::{Isa, Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, Strands, Vectors, isa};
 use super::sum;
 use crate::Element;
 
@@ -26,6 +26,9 @@ pub(crate) const MR: usize = 6;
 const NARROW_MR: usize = 2 * MR;
 /// Bytes of a panel beyond which it would not stay in a second-level cache of 1 MiB: 2 vectors across do then.
 const WIDE_PANEL: usize = 640 << 10;
+/// Bytes of all panels up to which they stay in a second-level cache together: each tile of rows then meets all of them
+/// while it is in the first level, and the output is written in one stream.
+const PANELS_INSIDE: usize = 256 << 10;
 /// Bytes of a panel from which on asking for the next one pays: less, the processor foresees by itself.
 const LARGE_PANEL: usize = 32 << 10;
 /// The longest run for which that is done between runs: more lines at once would hold up everything else.
@@ -136,36 +139,11 @@ pub(crate) struct Panels<'a, T> {
 /// The left factor of a product, read in place.
 #[derive(Clone, Copy)]
 pub(crate) enum Left<'a, T> {
-    /// Each row is a chain of runs, which lie at the same distances from the start of every row.
-    Runs { values: &'a [T], rows: &'a [Row], runs: Runs },
+    /// Each row is a chain of runs, which lie at the same distances from the start of every row. If `all_live`, no line of
+    /// any row is to be passed over.
+    Runs { values: &'a [T], rows: &'a [Row], runs: Runs, all_live: bool },
     /// The transpose of what lies in memory, in lines of `stride` numbers: row `i` is number `first + i` of each.
     Columns { values: &'a [T], stride: usize, first: usize },
-}
-
-/// Where the numbers of a row lie, from its start on: in `lines` lines, `line_pitch` apart, of `in_line` runs, `pitch`
-/// apart, of `length` numbers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Runs {
-    pub(crate) lines: usize,
-    pub(crate) line_pitch: usize,
-    pub(crate) in_line: usize,
-    pub(crate) pitch: usize,
-    pub(crate) length: usize,
-}
-
-impl Runs {
-    /// One run.
-    pub(crate) fn one(length: usize) -> Self {
-        Runs { lines: 1, line_pitch: 0, in_line: 1, pitch: 0, length }
-    }
-
-    /// From the start of a row to the end of its last run.
-    fn reach(&self) -> usize {
-        match (self.lines.checked_sub(1), self.in_line.checked_sub(1)) {
-            (Some(line), Some(run)) => line * self.line_pitch + run * self.pitch + self.length,
-            _ => 0,
-        }
-    }
 }
 
 /// Where a row of [`Left::Runs`] starts, and which of its lines may be other than zero.
@@ -216,156 +194,185 @@ impl<T: Element> Kernel<T> for Block<'_, '_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
         let most = across::<T>(S::PANEL, S::LANES, self.right.k);
-        let mut columns = self.columns.start..self.columns.start;
-        while columns.end < self.columns.end {
-            let vectors = next_panel(most, (self.columns.end - columns.end).div_ceil(S::LANES));
-            columns = columns.end..self.columns.end.min(columns.end + vectors * S::LANES);
-            match vectors {
-                // Only where there are so many registers are these tiles compiled.
-                4 if const { S::PANEL == 4 } => {
-                    simd.enter(OnePanel::<T, 4> { block: &mut self, columns: columns.clone() })
+        let (rows, columns) = (0..self.out.len(), self.columns.len());
+        let inside = self.right.k * columns * size_of::<T>() <= PANELS_INSIDE;
+        for span in spans(columns, most, S::LANES) {
+            let at_once = if inside { span.columns.len() } else { span.across * S::LANES };
+            let tall = if span.across == 1 { NARROW_MR } else { MR };
+            for columns in span.columns.clone().step_by(at_once) {
+                let columns = columns..span.columns.end.min(columns + at_once);
+                for (rows, size) in equal_pieces(rows.clone(), tall, MR) {
+                    self.tiles(simd, (rows, size), (columns.clone(), span.across));
                 }
-                2 => simd.enter(OnePanel::<T, 2> { block: &mut self, columns: columns.clone() }),
-                _ => simd.enter(OnePanel::<T, 1> { block: &mut self, columns: columns.clone() }),
             }
         }
     }
 }
 
-/// A panel for a register tile: its columns, what their sums start from, and the right factor.
-struct Panel<'a, T> {
+/// Columns of a block, counted from its first: some whole panels, or one that is not filled; each of `across` vectors.
+struct Span {
     columns: Range<usize>,
-    start: &'a [T],
-    values: &'a [T],
+    across: usize,
 }
 
-/// All rows times one panel of `V` vectors: a function of its own, in which the compiler finds registers for all sums.
-struct OnePanel<'k, 'a, 'b, T, const V: usize> {
-    block: &'k mut Block<'a, 'b, T>,
-    columns: Range<usize>,
+/// All of so many columns.
+fn spans(columns: usize, most: usize, lanes: usize) -> impl Iterator<Item = Span> {
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let left = columns - first;
+        let whole = left - left % (most * lanes);
+        let across = if whole > 0 { most } else { next_panel(most, left.div_ceil(lanes)) };
+        let end = if whole > 0 { first + whole } else { columns.min(first + across * lanes) };
+        let span = Span { columns: first..end, across };
+        first = end;
+        (left > 0).then_some(span)
+    })
 }
 
-/// Multiplies all rows with a panel of so many vectors in tiles of almost the same size: one of the listed numbers of
-/// rows.
-macro_rules! one_panel {
-    ($vectors:literal, $most:ident, $($rows:literal)*) => {
-        impl<T: Element> Kernel<T> for OnePanel<'_, '_, '_, T, $vectors> {
-            type Output = ();
-
-            #[inline(always)]
-            fn run<S: Simd<T>>(self, simd: S) {
-                let OnePanel { block, columns } = self;
-                let mut room = [[T::zero(); MAX_LANES]; $vectors];
-                let panel = block.panel::<S>(columns, &mut room.as_flattened_mut()[..$vectors * S::LANES]);
-                for (row, size) in even_pieces(0..block.out.len(), $most) {
-                    match size {
-                        $($rows => block.tile::<S, $rows, $vectors>(simd, row, &panel),)*
-                        _ => {}
-                    }
-                }
-            }
+/// Computes tiles of one of the listed numbers of vectors across and of rows.
+macro_rules! tiles {
+    ($tiles:ident, $simd:ident, $across:ident, $rows:ident, $($v:literal x [$($m:literal)*])*) => {
+        match ($across, $rows) {
+            $($(
+                // Only where there are so many registers are the widest tiles compiled.
+                ($v, $m) if const { $v <= S::PANEL } => $simd.enter(OfSize::<T, $m, $v>($tiles)),
+            )*)*
+            _ => {}
         }
     };
 }
-one_panel!(4, MR, 1 2 3 4 5 6);
-one_panel!(2, MR, 1 2 3 4 5 6);
-one_panel!(1, NARROW_MR, 1 2 3 4 5 6 7 8 9 10 11 12);
 
-impl<'a, T: Element> Block<'a, '_, T> {
-    /// The panel of these columns; `room` is for a start that does not lie in memory as it is. All tiles read it from there:
-    /// if they could keep it in registers, sums would have to make room.
+impl<T: Element> Block<'_, '_, T> {
+    /// All tiles of `size` of the rows, and of panels of `across` vectors of the columns.
     #[inline(always)]
-    fn panel<'p, S: Simd<T>>(&self, columns: Range<usize>, room: &'p mut [T]) -> Panel<'p, T>
-    where
-        'a: 'p,
-    {
-        let start = match self.finish {
-            Finish::Store(Some(bias)) if columns.len() == room.len() => &bias[columns.clone()],
-            Finish::Store(Some(bias)) => {
-                room[..columns.len()].copy_from_slice(&bias[columns.clone()]);
-                room
-            }
-            Finish::Store(None) | Finish::Add => room,
-        };
-        Panel { start, values: &self.right.values[columns.start * self.right.k..], columns }
-    }
-
-    /// `M` rows from `row` on, times one panel.
-    #[inline(always)]
-    fn tile<S: Simd<T>, const M: usize, const V: usize>(
+    fn tiles<S: Simd<T>>(
         &mut self,
         simd: S,
-        row: usize,
-        panel: &Panel<'_, T>,
+        (rows, size): (Range<usize>, usize),
+        (columns, across): (Range<usize>, usize),
     ) {
-        let Panel { columns, start, values: panel } = panel;
-        let place = self.place + columns.start - self.columns.start;
-        for i in 0..M {
-            simd.prefetch(&mut self.out.row(row + i)[place..]);
-        }
-        // The first tile of a large panel brings the next panel near.
-        let size = self.right.k * V * S::LANES;
-        let large = size * size_of::<T>() >= LARGE_PANEL;
-        let ahead = if row == 0 && large { panel.get(size..2 * size) } else { None };
-        let mut sums = [[simd.splat(T::zero()); V]; M];
-        for v in 0..V {
-            let start = simd.load(&start[v * S::LANES..]);
-            for sums in &mut sums {
-                sums[v] = start;
-            }
-        }
-        match self.left {
-            Left::Runs { values, rows, runs } => {
-                let rows = &rows[row..][..M];
-                let first = rows.iter().map(|row| row.live.start).min().unwrap_or_default();
-                let end = rows.iter().map(|row| row.live.end).max().unwrap_or_default();
-                // Slices of one length, so that one check a run does for all of them.
-                let reach = runs.reach();
-                let mut patches: [&[T]; M] = [&[]; M];
-                for i in 0..M {
-                    patches[i] = &values[rows[i].start..][..reach];
-                }
-                let Runs { in_line, length, .. } = runs;
-                let width = length * V * S::LANES;
-                for line in first..end {
-                    for run in 0..in_line {
-                        let offset = line * runs.line_pitch + run * runs.pitch;
-                        let mut left = patches;
-                        for row in &mut left {
-                            *row = &row[offset..][..length];
-                        }
-                        let part = (line * in_line + run) * width..(line * in_line + run + 1) * width;
-                        if let Some(ahead) = ahead.filter(|_| length <= SHORT_RUN) {
-                            simd.prefetch_read(&ahead[part.clone()]);
-                        }
-                        let panel = panel[part].chunks_exact(V * S::LANES).enumerate();
-                        accumulate(simd, panel, &mut sums, |step, i| left[i][step]);
+        let mut room = [T::zero(); MAX_PANEL * MAX_LANES];
+        let start = match self.finish {
+            Finish::Store(Some(bias)) => {
+                let bias = &bias[self.columns.start..][columns.clone()];
+                match bias.len() % S::LANES {
+                    0 => bias,
+                    _ => {
+                        room[..bias.len()].copy_from_slice(bias);
+                        &room[..across * S::LANES]
                     }
                 }
             }
-            Left::Columns { values, stride, first } => {
-                let panel = values.chunks_exact(stride).zip(panel[..size].chunks_exact(V * S::LANES));
-                accumulate(simd, panel, &mut sums, |line, i| line[first + row..][..M][i]);
+            Finish::Store(None) | Finish::Add => &[],
+        };
+        let tiles = Tiles { block: self, rows, columns, start };
+        tiles! { tiles, simd, across, size, 4 x [1 2 3 4 5 6] 2 x [1 2 3 4 5 6] 1 x [1 2 3 4 5 6 12] }
+    }
+}
+
+/// Some rows of a block times the panels of `columns`, counted from the block's first; the sums of these start from the
+/// vectors of `start`, or from zero.
+struct Tiles<'t, 'a, 'b, T> {
+    block: &'t mut Block<'a, 'b, T>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    start: &'t [T],
+}
+
+/// Tiles of `M` rows and panels of `V` vectors: a function of its own, in which the compiler finds registers for all sums.
+struct OfSize<'t, 'a, 'b, T, const M: usize, const V: usize>(Tiles<'t, 'a, 'b, T>);
+
+impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_, T, M, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(mut self, simd: S) {
+        let tiles = &mut self.0;
+        for row in tiles.rows.clone().step_by(M) {
+            match tiles.block.left {
+                Left::Runs { values, rows, runs, all_live } => {
+                    let rows = &rows[row..][..M];
+                    let lines = if all_live { 0..runs.lines() } else { live_lines(rows) };
+                    let left = Strands::<T, M>::new(values, |i| rows[i].start, runs);
+                    let first = row == 0 && runs.length() <= SHORT_RUN;
+                    tiles.each_panel::<S, M, V>(simd, row, |panel, next, sums| {
+                        // The first tile brings the next panel near, as much with each run as the run needs.
+                        let ahead = if first && size_of_val(panel) >= LARGE_PANEL { next } else { &[] };
+                        left.each(
+                            lines.clone(),
+                            panel,
+                            V * S::LANES,
+                            |part| {
+                                if let Some(part) = ahead.get(part) {
+                                    simd.prefetch_read(part);
+                                }
+                            },
+                            |numbers, right| add_products(simd, |i| numbers.at(i), right, sums),
+                        );
+                    });
+                }
+                Left::Columns { values, stride, first } => {
+                    tiles.each_panel::<S, M, V>(simd, row, |panel, _, sums| {
+                        for (line, right) in values.chunks_exact(stride).zip(panel.chunks_exact(V * S::LANES))
+                        {
+                            let line = &line[first + row..][..M];
+                            add_products(simd, |i| line[i], right, sums);
+                        }
+                    });
+                }
             }
         }
-        if columns.len() == V * S::LANES && matches!(self.finish, Finish::Store(_)) {
-            for (i, sums) in sums.iter().enumerate() {
-                let out = &mut self.out.row(row + i)[place..][..V * S::LANES];
-                for (v, &sum) in sums.iter().enumerate() {
-                    simd.store(sum, &mut out[v * S::LANES..]);
-                }
+    }
+}
+
+impl<T: Element> Tiles<'_, '_, '_, T> {
+    /// Starts the sums of each tile of `M` rows from `row` on, lets `add(panel, what follows it, sums)` add the products to them, and writes them.
+    #[inline(always)]
+    fn each_panel<S: Simd<T>, const M: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        add: impl Fn(&[T], &[T], &mut [[S::V; V]; M]),
+    ) {
+        let Tiles { block, columns, start, .. } = self;
+        let width = V * S::LANES;
+        let size = block.right.k * width;
+        let mut next = &block.right.values[(block.columns.start + columns.start) * block.right.k..];
+        let mut starts = start.chunks_exact(width);
+        for first in columns.clone().step_by(width) {
+            let place = block.place + first..block.place + columns.end.min(first + width);
+            let out: [&mut [T]; M] = block.out.part(row, place.clone());
+            for row in out {
+                simd.prefetch(row);
             }
-        } else {
-            let mut tile = [[[T::zero(); MAX_LANES]; V]; M];
-            for i in 0..M {
+            let mut sums = [[simd.splat(T::zero()); V]; M];
+            if let Some(start) = starts.next() {
                 for v in 0..V {
-                    simd.store(sums[i][v], &mut tile[i][v]);
+                    let start = simd.load(&start[v * S::LANES..]);
+                    for sums in &mut sums {
+                        sums[v] = start;
+                    }
                 }
             }
-            for (i, sums) in tile.iter().enumerate() {
-                let out = &mut self.out.row(row + i)[place..][..columns.len()];
-                for (out, sums) in out.chunks_mut(S::LANES).zip(sums) {
-                    self.finish.store(&sums[..out.len()], out);
+            let panel;
+            (panel, next) = next.split_at(size);
+            add(panel, next, &mut sums);
+            if place.len() == width && matches!(block.finish, Finish::Store(_)) {
+                let out: [&mut [T]; M] = block.out.part(row, place);
+                for i in 0..M {
+                    let out = &mut out[i][..width];
+                    for v in 0..V {
+                        simd.store(sums[i][v], &mut out[v * S::LANES..]);
+                    }
+                }
+            } else {
+                for i in 0..M {
+                    let mut all = [T::zero(); MAX_PANEL * MAX_LANES];
+                    for v in 0..V {
+                        simd.store(sums[i][v], &mut all[v * S::LANES..]);
+                    }
+                    let [out] = block.out.part(row + i, place.clone());
+                    block.finish.write(&all, out);
                 }
             }
         }
@@ -373,35 +380,42 @@ impl<'a, T: Element> Block<'a, '_, T> {
 }
 
 impl<T: Element> Finish<'_, T> {
-    /// Stores a part of a finished row.
-    fn store(&self, sums: &[T], out: &mut [T]) {
+    /// Writes as much of a finished row as there is room for.
+    #[inline(never)]
+    fn write(self, sums: &[T], out: &mut [T]) {
         match self {
-            Finish::Store(_) => out.copy_from_slice(sums),
-            Finish::Add => sum::add(out, sums),
+            Finish::Store(_) => out.copy_from_slice(&sums[..out.len()]),
+            Finish::Add => sum::add(out, &sums[..out.len()]),
         }
     }
 }
 
-/// Adds up `at(left, row) * panel row` over the rows of the panel. Loops by index: what is not inlined is not compiled for
-/// the instruction set, and the adaptors of arrays are not always.
+/// The lines in which some of these rows may be other than zero.
+#[inline(always)]
+fn live_lines(rows: &[Row]) -> Range<usize> {
+    let start = rows.iter().map(|row| row.live.start).min();
+    let end = rows.iter().map(|row| row.live.end).max();
+    start.unwrap_or_default()..end.unwrap_or_default()
+}
+
+/// Adds a number of each row times a row of the panel. Loops by index: what is not inlined is not compiled for the
+/// instruction set, and the adaptors of arrays are not always.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-fn accumulate<'a, T: Element, S: Simd<T>, L: Copy, const M: usize, const V: usize>(
+fn add_products<T: Element, S: Simd<T>, const M: usize, const V: usize>(
     simd: S,
-    panel: impl Iterator<Item = (L, &'a [T])>,
+    left: impl Fn(usize) -> T,
+    right: &[T],
     sums: &mut [[S::V; V]; M],
-    at: impl Fn(L, usize) -> T,
 ) {
-    for (left, panel) in panel {
-        let mut right = [simd.splat(T::zero()); V];
+    let mut vectors = [simd.splat(T::zero()); V];
+    for v in 0..V {
+        vectors[v] = simd.load(&right[v * S::LANES..]);
+    }
+    for i in 0..M {
+        let x = simd.splat(left(i));
         for v in 0..V {
-            right[v] = simd.load(&panel[v * S::LANES..]);
-        }
-        for i in 0..M {
-            let x = simd.splat(at(left, i));
-            for v in 0..V {
-                sums[i][v] = simd.mul_add(x, right[v], sums[i][v]);
-            }
+            sums[i][v] = simd.mul_add(x, vectors[v], sums[i][v]);
         }
     }
 }
@@ -410,7 +424,8 @@ fn accumulate<'a, T: Element, S: Simd<T>, L: Copy, const M: usize, const V: usiz
 pub(crate) fn product<T: Element>(a: &[T], b: &PackedMatrix<T>, bias: Option<&[T]>, out: &mut [T]) {
     with_kept(|rows| {
         Row::dense(rows, BLOCK_ROWS, b.k);
-        let left = |first| Left::Runs { values: &a[first * b.k..], rows, runs: Runs::one(b.k) };
+        let left =
+            |first| Left::Runs { values: &a[first * b.k..], rows, runs: Runs::one(b.k), all_live: true };
         each_block(b, out, Finish::Store(bias), left);
     });
 }
@@ -505,7 +520,7 @@ mod tests {
             let want: Vec<f32> = out.iter().zip(product).map(|(x, y)| x + y).collect();
             let mut starts = Vec::new();
             Row::dense(&mut starts, rows, k);
-            let left = Left::Runs { values: &a, rows: &starts, runs: Runs::one(k) };
+            let left = Left::Runs { values: &a, rows: &starts, runs: Runs::one(k), all_live: true };
             let right = PackedMatrix::new(&b, k, n);
             let lines = &mut Rows::new(&mut out, n);
             Block { left, right: right.as_panels(), columns: 0..n, out: lines, place: 0, finish: Finish::Add }.compute();

@@ -15,6 +15,25 @@ pub(super) fn even_pieces(range: Range<usize>, most: usize) -> impl Iterator<Ite
         .map(move |piece| (start(piece), size + usize::from(piece < longer)))
 }
 
+/// A range in pieces: of `most` as long as there are as many, and of almost the same size, at most `rest`, of what is left.
+/// Where pieces of one size follow each other, and that size.
+#[inline(always)]
+pub(super) fn equal_pieces(
+    range: Range<usize>,
+    most: usize,
+    rest: usize,
+) -> impl Iterator<Item = (Range<usize>, usize)> {
+    let whole = if most > rest { range.len() / most * most } else { 0 };
+    let left = range.len() - whole;
+    let count = left.div_ceil(rest).max(1);
+    let (size, longer) = (left / count, left % count);
+    let middle = range.start + whole;
+    let end = middle + longer * (size + 1);
+    [(range.start..middle, most), (middle..end, size + 1), (end..range.end, size)]
+        .into_iter()
+        .filter(|(range, _)| !range.is_empty())
+}
+
 /// Calls `f(index, chunk)` for chunks of `size` (the last may be shorter), on all threads if `parallel`.
 pub(super) fn each_chunk<T: Send>(
     parallel: bool,
@@ -67,6 +86,15 @@ mod tests {
         assert_eq!(pieces(0..12, 6), [(0, 6), (6, 6)]);
         assert_eq!(pieces(5..6, 6), [(5, 1)]);
         assert_eq!(pieces(5..5, 6), []);
+    }
+
+    #[test]
+    fn pieces_of_one_size_go_together() {
+        let pieces = |len: usize, most| equal_pieces(1..len + 1, most, 6).collect::<Vec<_>>();
+        assert_eq!(pieces(31, 12), [(1..25, 12), (25..29, 4), (29..32, 3)]);
+        assert_eq!(pieces(14, 6), [(1..11, 5), (11..15, 4)]);
+        assert_eq!(pieces(12, 6), [(1..13, 6)]);
+        assert_eq!(pieces(0, 12), []);
     }
 
     #[test]

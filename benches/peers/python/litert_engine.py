@@ -10,9 +10,10 @@ from ai_edge_litert.interpreter import Interpreter
 from . import suite, tflite_models
 
 
-def prepare(layer, threads, models):
+def prepare(layer, threads, _):
+    models = tflite_models.models(layer)
     comparable = tflite_models.pads_as(layer)
-    return [_way(model, layer, threads, comparable) for model in tflite_models.models(layer)]
+    return [_way(model, layer, threads, comparable) for model in models]
 
 
 def _way(model, layer, threads, comparable):

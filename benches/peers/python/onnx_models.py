@@ -7,14 +7,12 @@ from . import suite
 
 def write(layer, folder):
     """Writes `folder/NAME.onnx`."""
-    oh, ow = layer.output
-    channels = layer.cout if isinstance(layer, suite.Conv) else layer.c
     node, weights = _conv(layer) if isinstance(layer, suite.Conv) else (_pool(layer), [])
     graph = helper.make_graph(
         [node],
         layer.name,
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [layer.n, layer.cin, layer.h, layer.w])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [layer.n, channels, oh, ow])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, layer.output_shape)],
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -1,4 +1,4 @@
-"""ONNX Runtime (MLAS): a session of one node, its input and output bound beforehand."""
+"""ONNX Runtime (MLAS): a session, its input and output bound beforehand."""
 
 import onnxruntime
 
@@ -11,9 +11,8 @@ def prepare(layer, threads, models):
     options.inter_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     session = onnxruntime.InferenceSession(models / f"{layer.name}.onnx", options, ["CPUExecutionProvider"])
-    channels = layer.cout if isinstance(layer, suite.Conv) else layer.c
     x = onnxruntime.OrtValue.ortvalue_from_numpy(suite.channels_first_input(layer))
-    y = onnxruntime.OrtValue.ortvalue_from_shape_and_type([layer.n, channels, *layer.output], "float32")
+    y = onnxruntime.OrtValue.ortvalue_from_shape_and_type(layer.output_shape, "float32")
     binding = session.io_binding()
     binding.bind_ortvalue_input("x", x)
     binding.bind_ortvalue_output("y", y)

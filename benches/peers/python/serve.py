@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import suite
+from . import networks, suite
 
 ENGINES = {
     "torch": "torch_engine",
@@ -25,7 +25,7 @@ WARM_UP = 0.2
 class Server:
     def __init__(self, engine_name, threads, models):
         self.engine_name, self.threads, self.models = engine_name, threads, models
-        self.layers = {layer.name: layer for layer in suite.layers()}
+        self.layers = {layer.name: layer for layer in suite.layers() + networks.networks()}
         self.engine = self.name = self.way = self.mean_square = None
 
     def answer(self, request):

@@ -38,6 +38,11 @@ class Conv:
         return [(size - extent) // self.stride + 1 for size, extent in zip(padded, extents)]
 
     @property
+    def output_shape(self):
+        """Channels first."""
+        return [self.n, self.cout, *self.output]
+
+    @property
     def kernel_shape(self):
         return self.kh, self.kw, self.cin // self.groups, self.cout
 
@@ -92,6 +97,11 @@ class Pool:
         return [(size + 2 * self.pad - self.k) // self.stride + 1 for size in (self.h, self.w)]
 
     @property
+    def output_shape(self):
+        """Channels first."""
+        return [self.n, self.c, *self.output]
+
+    @property
     def cin(self):
         return self.c
 
@@ -99,6 +109,27 @@ class Pool:
     def bytes(self):
         oh, ow = self.output
         return FLOAT * self.n * self.c * (self.h * self.w + oh * ow)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A whole network with random weights, of `networks.py`."""
+
+    name: str
+    n: int
+    h: int
+    w: int
+    cin: int
+    classes: int
+    operations: int
+    #: Of the parameters.
+    bytes: int
+
+    family = "whole networks, batch 1"
+
+    @property
+    def output_shape(self):
+        return [self.n, self.classes]
 
 
 FAMILIES = [
@@ -110,11 +141,12 @@ FAMILIES = [
     "grouped",
     "small layers in batches, as LeNet's",
     "pooling",
+    Network.family,
 ]
 
 
 def layers():
-    """All, in the order of the files."""
+    """All single layers, in the order of the files."""
     convolutions = [Conv(name, *map(int, sizes)) for name, *sizes in _rows("conv_layers.tsv")]
     pools = [Pool(name, kind, *map(int, sizes)) for name, kind, *sizes in _rows("pool_layers.tsv")]
     return convolutions + pools
@@ -126,6 +158,8 @@ def _rows(file):
 
 
 INPUT, KERNEL, BIAS = 1, 2, 3
+#: Of a network, whose parameters are numbered from here on.
+FIRST_PARAMETER = 10
 
 
 def numbers(role, shape):

@@ -12,6 +12,8 @@ OPERATOR, OPTIONS = schema.BuiltinOperator, schema.BuiltinOptions
 
 def models(layer):
     """The bytes of files that compute the layer with one operator or another."""
+    if isinstance(layer, suite.Network):
+        raise NotImplementedError("there is no such file of a whole network")
     if isinstance(layer, suite.Conv):
         return [_file(layer, layer.cout, *_conv(layer))]
     operators = [_pool(layer)] + ([_reduction(layer)] if layer.kind.startswith("global") else [])

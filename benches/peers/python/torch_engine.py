@@ -15,6 +15,8 @@ def prepare(layer, threads, models):
     torch.set_num_threads(threads)
     first = torch.from_numpy(suite.channels_first_input(layer))
     last = first.contiguous(memory_format=torch.channels_last)
+    if isinstance(layer, suite.Network):
+        raise NotImplementedError("it reads no ONNX files")
     ways = _conv(layer, first, last) if isinstance(layer, suite.Conv) else _pool(layer, first, last)
     return [(way, torch.Tensor.numpy) for way in ways]
 

@@ -5,18 +5,32 @@ use striate::Tensor;
 
 use crate::Result;
 
-/// What a layer is fed with, and its weights; the numbers tell which of their sequences.
+/// What a layer is fed with, and its weights.
 #[derive(Clone, Copy)]
 pub enum Role {
-    Input = 1,
-    Kernel = 2,
-    Bias = 3,
+    Input,
+    Kernel,
+    Bias,
+    /// Of a network, which has so many before it.
+    Parameter(usize),
+}
+
+impl Role {
+    /// Which sequence of numbers it takes.
+    fn sequence(self) -> u32 {
+        match self {
+            Role::Input => 1,
+            Role::Kernel => 2,
+            Role::Bias => 3,
+            Role::Parameter(index) => 10 + index as u32,
+        }
+    }
 }
 
 /// An array of numbers between -0.5 and 0.5.
 pub fn tensor(role: Role, shape: &[usize]) -> Result<Tensor> {
     let len: usize = shape.iter().product();
-    let first = (role as u32).wrapping_mul(0x9e37_79b9);
+    let first = role.sequence().wrapping_mul(0x9e37_79b9);
     Ok(Tensor::from_vec(shape, (0..len).map(|i| number((i as u32).wrapping_add(first))).collect())?)
 }
 

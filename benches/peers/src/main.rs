@@ -18,6 +18,8 @@ mod engines;
 mod machine;
 #[path = "../../support/suite.rs"]
 mod suite;
+#[path = "../../support/models.rs"]
+mod models;
 mod timing;
 
 use std::collections::HashMap;

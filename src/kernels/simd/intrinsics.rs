@@ -118,13 +118,6 @@ macro_rules! intrinsics {
             }
 
             #[inline(always)]
-            fn load_at(self, from: &$crate::kernels::simd::Strided<'_, $element, Self>, index: usize) -> Self::V {
-                let $from = from.pointer(index);
-                // SAFETY: `self` proves the instruction; by `Strided`, there are `$lanes` numbers from there on.
-                unsafe { $load }
-            }
-
-            #[inline(always)]
             fn store_strided<const N: usize>(
                 self,
                 vectors: [Self::V; N],

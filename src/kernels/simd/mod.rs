@@ -8,6 +8,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod grid;
 #[allow(unused)] // on processors that have none of the instruction sets
 mod intrinsics;
 mod isa;
@@ -16,19 +17,22 @@ mod isa;
 mod neon;
 mod portable;
 mod prefetch;
-mod strided;
+mod strands;
 #[cfg(test)]
 mod tests;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm;
 
+pub use grid::Grid;
 pub use isa::{Isa, force_isa, isa};
 
 use portable::Portable;
-pub use strided::Strided;
+pub use strands::{Runs, Strands};
 
 /// The most lanes of any vector.
 pub(super) const MAX_LANES: usize = 16;
+/// The most vectors across a register tile.
+pub(super) const MAX_PANEL: usize = 4;
 
 /// The handle of an instruction set: vectors of `T`, and the operations that kernels need on them.
 pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
@@ -82,12 +86,6 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
             *vector = self.load(&from[i * stride..]);
         }
         vectors
-    }
-
-    /// Number `index` of some vectors.
-    #[inline(always)]
-    fn load_at(self, from: &Strided<'_, T, Self>, index: usize) -> Self::V {
-        self.load(from.from(index))
     }
 
     /// Writes vectors to the multiples of `stride`.

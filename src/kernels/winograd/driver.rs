@@ -15,8 +15,9 @@ use crate::geometry::Geometry2d;
 use crate::kernels::disjoint::Rows;
 use crate::kernels::entry::FinishPiece;
 use crate::kernels::kept::{room, with_kept};
-use crate::kernels::matmul::{Block, Finish, Left, Row, Runs, threads};
+use crate::kernels::matmul::{Block, Finish, Left, Row, threads};
 use crate::kernels::pieces::{each_chunk, each_piece};
+use crate::kernels::simd::Runs;
 
 /// The convolution of `input` with `kernel`, as [`conv::forward`](crate::kernels::conv::forward) has it, for kernels
 /// of 3x3 that move by one, without dilation and groups. `finish` gets whole positions of the output, each once.
@@ -179,11 +180,11 @@ impl<T: Element> Problem<'_, T> {
         let (channels, columns) = (self.tiling.geometry.in_channels, 0..self.kernel.group(group).len());
         // In runs, because between two of them the next panel is asked for.
         let length = if channels.is_multiple_of(RUN) { RUN } else { channels };
-        let runs = Runs { in_line: channels / length, pitch: length, ..Runs::one(length) };
+        let runs = Runs::new([1, 0], [channels / length, length], length);
         Row::dense(rows, out.len(), tile_stride);
         for point in 0..self.kernel.size.points() {
             let values = &transformed[point * point_stride..];
-            let left = Left::Runs { values, rows, runs };
+            let left = Left::Runs { values, rows, runs, all_live: true };
             let (right, place) = (self.kernel.panels(group, point), point * GROUP);
             let (columns, finish) = (columns.clone(), Finish::Store(None));
             Block { left, right, columns, out: &mut out, place, finish }.compute();

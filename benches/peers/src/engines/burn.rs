@@ -19,6 +19,7 @@ pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
             prepared(move || Flex::conv2d(x.clone(), kernel.clone(), Some(bias.clone()), options.clone()))
         }
         Layer::Pool(pool) => prepared(move || pooled(x.clone(), &pool, [n, c, h, w])),
+        Layer::Network(..) => Err("it reads no ONNX files".into()),
     }
 }
 

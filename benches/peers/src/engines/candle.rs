@@ -21,6 +21,7 @@ pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
             Err("average pooling has no padding".into())
         }
         Layer::Pool(pool) => prepared(move || pooled(&x, &pool)),
+        Layer::Network(..) => Err("it reads no ONNX files".into()),
     }
 }
 

@@ -10,13 +10,17 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::PathBuf;
 
+use ::striate::Sequential;
+
 use crate::suite::{self, Conv, Pool};
-use crate::{Result, data};
+use crate::{Result, data, models};
 
 #[derive(Clone, Copy, Debug)]
 pub enum Layer {
     Conv(Conv),
     Pool(Pool),
+    /// A whole network, and its input.
+    Network(fn() -> Sequential, [usize; 4]),
 }
 
 impl Layer {
@@ -25,6 +29,7 @@ impl Layer {
         match self {
             Layer::Conv(conv) => conv.input,
             Layer::Pool(pool) => pool.input,
+            Layer::Network(_, input) => *input,
         }
     }
 }
@@ -76,5 +81,11 @@ pub fn named(name: &str) -> Result<Engine> {
 pub fn layers() -> HashMap<&'static str, Layer> {
     let convolutions = suite::convolutions().into_iter().map(|(name, conv)| (name, Layer::Conv(conv)));
     let pools = suite::pools().into_iter().map(|(name, pool)| (name, Layer::Pool(pool)));
-    convolutions.chain(pools).collect()
+    let networks = [
+        ("digits", Layer::Network(models::digits, [1, 28, 28, 1])),
+        ("mobilenet_v1", Layer::Network(models::mobilenet_v1, [1, 224, 224, 3])),
+        ("resnet18", Layer::Network(models::resnet18, [1, 224, 224, 3])),
+        ("vgg16", Layer::Network(models::vgg16, [1, 224, 224, 3])),
+    ];
+    convolutions.chain(pools).chain(networks).collect()
 }

@@ -12,6 +12,7 @@ pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
     let layer = match layer {
         Layer::Conv(conv) => convolution(conv)?,
         Layer::Pool(pool) => pool.layer(),
+        Layer::Network(network, input) => Box::new(weighed(network(), input)?),
     };
     let x = data::tensor(Role::Input, &input)?;
     Prepared::new(move || Ok(layer.forward(&x)?), |y| Ok(y.into_vec()))
@@ -25,4 +26,19 @@ fn convolution(conv: &Conv) -> Result<Box<dyn striate::Layer>> {
         param.set_value(data::tensor(role, &shape)?)?;
     }
     Ok(Box::new(layer))
+}
+
+/// The network with weights of He's variance, and small biases.
+fn weighed(mut network: Sequential, input: &[usize]) -> Result<Sequential> {
+    network.build(input, &mut Rng::seed(1))?;
+    for (index, (_, param)) in network.params_mut().into_iter().enumerate() {
+        let shape = param.value().shape().to_vec();
+        let scale = match shape.as_slice() {
+            [_] => 0.1,
+            [inputs @ .., _] => (24.0 / inputs.iter().product::<usize>() as f64).sqrt() as f32,
+            [] => 1.0,
+        };
+        param.set_value(data::tensor(Role::Parameter(index), &shape)?.map(|x| x * scale))?;
+    }
+    Ok(network)
 }

@@ -1,0 +1,127 @@
+//! [`Strands`]: rows of numbers that are read side by side, in the same runs, checked once for all of them.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Where the numbers of a row lie, from its start on: in `lines` lines, `line_pitch` apart, of `in_line` runs, `pitch`
+/// apart, of `length` numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Runs {
+    lines: usize,
+    line_pitch: usize,
+    in_line: usize,
+    pitch: usize,
+    length: usize,
+    /// From the start of a row to the end of its last run.
+    reach: usize,
+}
+
+impl Runs {
+    /// One run.
+    pub fn one(length: usize) -> Self {
+        Runs::new([1, 0], [1, 0], length)
+    }
+
+    /// So many lines, and so many runs in each, and how far apart they are.
+    pub fn new([lines, line_pitch]: [usize; 2], [in_line, pitch]: [usize; 2], length: usize) -> Self {
+        let last = |count: usize, pitch: usize| count.checked_sub(1).map(|last| last.checked_mul(pitch));
+        let reach = match (last(lines, line_pitch), last(in_line, pitch)) {
+            (Some(line), Some(run)) => {
+                line.zip(run).and_then(|(line, run)| line.checked_add(run)?.checked_add(length))
+            }
+            _ => Some(0),
+        };
+        let reach = reach.expect("rows that lie in memory");
+        Runs { lines, line_pitch, in_line, pitch, length, reach }
+    }
+
+    /// Numbers of a run.
+    #[inline(always)]
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// How many lines there are.
+    #[inline(always)]
+    pub fn lines(&self) -> usize {
+        self.lines
+    }
+}
+
+/// `M` rows of one slice.
+#[derive(Clone, Copy)]
+pub struct Strands<'a, T, const M: usize> {
+    /// Each is valid for `runs.reach` reads.
+    starts: [*const T; M],
+    runs: Runs,
+    values: PhantomData<&'a [T]>,
+}
+
+impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
+    /// The rows of `values` that begin where `start` says; all of them must lie within.
+    #[inline(always)]
+    pub fn new(values: &'a [T], start: impl Fn(usize) -> usize, runs: Runs) -> Self {
+        assert!(runs.reach <= values.len());
+        let mut starts = [values.as_ptr(); M];
+        for (i, pointer) in starts.iter_mut().enumerate() {
+            let start = start(i);
+            assert!(start <= values.len() - runs.reach);
+            // SAFETY: `start + reach <= values.len()`: the row lies in the slice.
+            *pointer = unsafe { pointer.add(start) };
+        }
+        Strands { starts, runs, values: PhantomData }
+    }
+
+    /// For each number of the rows in these lines, calls `f(reader, chunk)`: the reader returns the number of a row, and
+    /// the chunk is the next of `width` numbers of `right`, which has one for every number of all lines. Before each run,
+    /// calls `before` with the part of `right` that the run needs.
+    #[inline(always)]
+    pub fn each(
+        &self,
+        lines: Range<usize>,
+        right: &[T],
+        width: usize,
+        before: impl Fn(Range<usize>),
+        mut f: impl FnMut(&Numbers<'_, T, M>, &[T]),
+    ) {
+        let Runs { line_pitch, in_line, pitch, length, .. } = self.runs;
+        assert!(lines.end <= self.runs.lines);
+        let part = length * width;
+        let mut right = right[lines.start * in_line * part..][..lines.len() * in_line * part].as_ptr();
+        let mut numbers = Numbers { starts: &self.starts, index: 0 };
+        for line in lines {
+            for run in 0..in_line {
+                let index = line * in_line + run;
+                before(index * part..(index + 1) * part);
+                numbers.index = line * line_pitch + run * pitch;
+                for _ in 0..length {
+                    // SAFETY: the slice that `right` began with has a chunk of `width` for every number of these lines,
+                    // of which this is the next.
+                    let chunk = unsafe { std::slice::from_raw_parts(right, width) };
+                    f(&numbers, chunk);
+                    numbers.index += 1;
+                    // SAFETY: as above: the next chunk, or the slice's end.
+                    right = unsafe { right.add(width) };
+                }
+            }
+        }
+    }
+}
+
+/// The numbers at one place of all rows.
+pub struct Numbers<'a, T, const M: usize> {
+    starts: &'a [*const T; M],
+    /// Of a number of a run: less than `reach`.
+    index: usize,
+}
+
+impl<T: Copy, const M: usize> Numbers<'_, T, M> {
+    /// That of row `row`.
+    #[inline(always)]
+    pub fn at(&self, row: usize) -> T {
+        // SAFETY: only `Strands` makes them, for places of runs within `reach`, for so many reads of which the starts
+        // are valid.
+        unsafe { *self.starts[row].add(self.index) }
+    }
+}
