@@ -8,13 +8,14 @@ use rayon::prelude::*;
 use super::data::{Data, batches};
 use super::metric::WeightedMean;
 use super::trainer::Validation;
-use super::{Clip, EpochLog, Evaluation, History, Status, Targets, Trainer};
+use super::{Clip, EpochLog, Evaluation, History, Regularizer, Status, Targets, Trainer};
 use crate::{Element, Error, ErrorKind, Layer, Name, Param, Result, Tape, Tensor};
 
 impl<T: Element> Trainer<'_, T> {
     /// Trains `model` on samples `x` (along the first axis) and their targets.
     ///
-    /// In every epoch, every batch goes forward in training mode; the loss' gradient goes back; the gradients are clipped;
+    /// In every epoch, every batch goes forward in training mode; the loss' gradient goes back, and the regularizer adds
+    /// its own; the gradients are clipped;
     /// the optimizer steps. Then the validation data are evaluated, and callbacks run. A model without weights is built
     /// first.
     ///
@@ -47,6 +48,7 @@ impl<T: Element> Trainer<'_, T> {
         let data = Data::new("fit", x.clone(), targets.into())?;
         batches("fit", data.len(), self.batch_size).map(drop)?;
         self.clip.map(Clip::bound).transpose()?;
+        self.regularizer.as_ref().map(Regularizer::check).transpose()?;
         let (training, validation) = match &self.validation {
             Validation::None => (data, None),
             Validation::Split(0.0) => (data, None),
@@ -173,6 +175,10 @@ impl<T: Element> Trainer<'_, T> {
             return Err(Error::new(ErrorKind::Tape, "fit", "an empty tape after the backward pass", got));
         }
         let mut params = model.params_mut();
+        let penalty = match &self.regularizer {
+            Some(regularizer) => regularizer.apply(&mut params)?,
+            None => 0.0,
+        };
         if let Some((name, _)) = params.iter().find(|(_, param)| !has_finite_grad(param)) {
             let got = format!("another one in {place}: training diverged");
             return Err(Error::value("fit", format_args!("a finite gradient of {name}"), got));
@@ -186,7 +192,7 @@ impl<T: Element> Trainer<'_, T> {
             return Err(Error::value("fit", format_args!("a finite {name}"), got));
         }
         clear_grads(&mut params);
-        Ok((value, weight))
+        Ok((value + penalty, weight))
     }
 
     /// The metrics' names and values.
@@ -196,7 +202,7 @@ impl<T: Element> Trainer<'_, T> {
 
     /// The loss and metrics of `model` on samples `x` and their targets, at inference, batch by batch.
     ///
-    /// The loss is that of all samples together, whatever the batch size; a loss that is reduced to a sum is averaged
+    /// The loss is that of all samples together, whatever the batch size, with the regularizer's penalty; a loss that is reduced to a sum is averaged
     /// over the batches, weighted by their samples, as in Keras.
     ///
     /// # Errors
@@ -234,7 +240,11 @@ impl<T: Element> Trainer<'_, T> {
                 metric.update(&predictions, &batch.targets)?;
             }
         }
-        Ok(Evaluation { loss: mean.value(), metrics: self.results() })
+        let penalty = match &self.regularizer {
+            Some(regularizer) => regularizer.penalty(&model.params())?,
+            None => 0.0,
+        };
+        Ok(Evaluation { loss: mean.value() + penalty, metrics: self.results() })
     }
 }
 

@@ -5,7 +5,7 @@
 //! | [`Trainer`] | Keras' `compile`, `fit` and `evaluate`; [`predict`] |
 //! | [`Loss`] of classes | [`SoftmaxCrossEntropy`], [`BinaryCrossEntropy`] |
 //! | [`Loss`] of numbers | [`MeanSquaredError`], [`MeanAbsoluteError`], [`SmoothL1`], [`Huber`] |
-//! | [`Optimizer`] | [`Sgd`], [`Adam`], [`AdamW`], [`RmsProp`], [`Adagrad`]; [`Schedule`], [`Clip`] |
+//! | [`Optimizer`] | [`Sgd`], [`Adam`], [`AdamW`], [`RmsProp`], [`Adagrad`]; [`Schedule`], [`Clip`], [`Regularizer`] |
 //! | [`Metric`] | [`Accuracy`], [`TopK`], [`BinaryAccuracy`] |
 //! | [`Callback`], [`Progress`] | [`EarlyStopping`]; [`History`] |
 //!
@@ -43,6 +43,7 @@ mod history;
 mod loss;
 mod metric;
 mod optimizer;
+mod regularizer;
 mod schedule;
 mod target;
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub use history::{EpochLog, Evaluation, History, Progress, Status};
 pub use loss::*;
 pub use metric::{Accuracy, BinaryAccuracy, Metric, TopK};
 pub use optimizer::*;
+pub use regularizer::Regularizer;
 pub use schedule::{Custom, Schedule};
 pub use target::Targets;
 pub use trainer::Trainer;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Callback, Clip, EarlyStopping, Loss, Metric, Optimizer, Progress, Targets};
+use super::{Callback, Clip, EarlyStopping, Loss, Metric, Optimizer, Progress, Regularizer, Targets};
 use crate::{Element, Rng, Tensor};
 
 /// A change to the samples of a batch.
@@ -19,6 +19,7 @@ type Augment<'a, T> = Box<dyn FnMut(&mut Tensor<T>, &mut Rng) + Send + 'a>;
 /// | `validation_split`, `validation_data` | none | what to evaluate after each epoch; the last call of the two counts |
 /// | `metric` | none | any number |
 /// | `clip` | none | a bound on the gradients |
+/// | `regularizer` | none | a penalty on large weights |
 /// | `augment` | none | a change to the samples of every training batch |
 /// | `progress`, `callback`, `early_stopping` | none | any number |
 ///
@@ -58,6 +59,7 @@ pub struct Trainer<'a, T: Element = f32> {
     pub(super) validation: Validation<T>,
     pub(super) metrics: Vec<Box<dyn Metric<T> + 'a>>,
     pub(super) clip: Option<Clip>,
+    pub(super) regularizer: Option<Regularizer>,
     pub(super) augment: Option<Augment<'a, T>>,
     pub(super) progress: Vec<Box<dyn Progress + Send + 'a>>,
     pub(super) callbacks: Vec<Box<dyn Callback<T> + Send + 'a>>,
@@ -97,6 +99,7 @@ impl<'a, T: Element> Trainer<'a, T> {
             validation: Validation::None,
             metrics: Vec::new(),
             clip: None,
+            regularizer: None,
             augment: None,
             progress: Vec::new(),
             callbacks: Vec::new(),
@@ -255,6 +258,19 @@ impl<'a, T: Element> Trainer<'a, T> {
     /// ```
     pub fn clip(mut self, clip: Clip) -> Self {
         self.clip = Some(clip);
+        self
+    }
+
+    /// A penalty on large weights that the loss has on top: its gradients come before those are clipped. Default: none.
+    ///
+    /// ```
+    /// use striate::train::{Adam, MeanSquaredError, Regularizer, Trainer};
+    /// let trainer: Trainer<'_> =
+    ///     Trainer::new(MeanSquaredError::new(), Adam::new(0.01)).regularizer(Regularizer::l2(1e-4));
+    /// # let _ = trainer;
+    /// ```
+    pub fn regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.regularizer = Some(regularizer);
         self
     }
 
