@@ -22,12 +22,16 @@ mod axis;
 mod axis_map;
 mod padding;
 mod sampling;
+mod transposed;
+mod volume;
 mod window;
 
 pub use axis::WindowAxis;
-pub(crate) use axis_map::{AxisMap, Resize, cropped_size, padded_size};
+pub(crate) use axis_map::{AxisMap, Resize, cropped_size, even_window, padded_size};
 pub use padding::{PadMode, Padding};
 pub(crate) use sampling::Sampling;
+pub(crate) use volume::volumes;
+pub use volume::{Padding3d, Size3d, Window3d};
 pub use window::{Size2d, Window2d};
 
 use crate::memory::len_of;

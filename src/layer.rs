@@ -1,9 +1,11 @@
 //! [`Layer`]: what every layer is.
 
 mod param;
+mod step;
 mod tape;
 
 pub use param::Param;
+pub use step::Step;
 pub(crate) use tape::mismatch;
 pub use tape::{Saved, Tape};
 
@@ -143,6 +145,49 @@ pub trait Layer<T: Element = f32>: Debug + Send + Sync {
     /// The generators, to be put where others stand.
     fn generators_mut(&mut self) -> Vec<(Name, &mut Rng)> {
         Vec::new()
+    }
+
+    /// What the layer comes to at inference, if that is so simple that the layer before it can do it as well; by default
+    /// nothing of the kind.
+    ///
+    /// # Errors
+    /// If the layer is not built.
+    fn step(&self) -> Result<Option<Step>> {
+        Ok(None)
+    }
+
+    /// Takes over the work of the layer that comes next, at inference: from now on this layer's output is that layer's.
+    /// Returns whether it can, which by default it cannot.
+    ///
+    /// # Errors
+    /// If the layer is not built.
+    fn fuse(&mut self, next: &Step) -> Result<bool> {
+        let _ = next;
+        Ok(false)
+    }
+
+    /// Makes inference faster, where that costs no more than rounding; by default there is nothing to do. Containers let
+    /// layers take over what comes after them: convolutions and dense layers batch normalisation (whose factors go into
+    /// their weights) and activations. A layer that has nothing left to do stays as the identity, so that the others keep
+    /// their names. The outputs at inference stay the same up to rounding; training would go on without what was
+    /// normalised or dropped.
+    ///
+    /// # Errors
+    /// If a layer is not built.
+    ///
+    /// ```
+    /// use striate::{Activation, BatchNorm, Conv2D, Layer, Rng, Sequential, Tensor, sequential};
+    /// let mut model: Sequential = sequential![Conv2D::new(8, 3).use_bias(false), BatchNorm::new(), Activation::Relu];
+    /// model.build(&[1, 9, 9, 3], &mut Rng::seed(1))?;
+    /// let before = model.forward(&Tensor::full(&[1, 9, 9, 3], 1.0)?)?;
+    /// model.for_inference()?;
+    /// approx::assert_abs_diff_eq!(model.forward(&Tensor::full(&[1, 9, 9, 3], 1.0)?)?, before, epsilon = 1e-5);
+    /// let names: Vec<_> = model.params().into_iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["0.kernel", "0.bias"]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    fn for_inference(&mut self) -> Result<()> {
+        Ok(())
     }
 
     /// What the layer costs for an input of shape `input`: parameters, multiplications, memory, and how far it

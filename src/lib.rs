@@ -110,17 +110,21 @@ pub use accuracy::Accuracy;
 pub use cpu::{Cpu, cpu};
 pub use element::Element;
 pub use error::{Error, ErrorKind, Result};
-pub use geometry::{Geometry2d, PadMode, Padding, Size2d, Window2d, WindowAxis};
+pub use geometry::{Geometry2d, PadMode, Padding, Padding3d, Size2d, Size3d, Window2d, Window3d, WindowAxis};
 pub use init::Initializer;
 pub use kernels::plan::{Algorithm, Plan};
 pub use kernels::simd::{Isa, force_isa, isa};
-pub use layer::{Layer, Name, Param, Saved, Tape};
+pub use layer::{Layer, Name, Param, Saved, Step, Tape};
 pub use layers::{
-    AdaptiveAvgPool2D, AvgPool2D, BatchNorm, ChannelMaxPool, Conv2D, Crop2D, Dense, Dropout, Flatten,
-    GlobalAvgPool2D, GlobalMaxPool2D, GroupNorm, InstanceNorm, Join, LayerNorm, LocalResponseNorm, MaxPool2D,
-    Pad2D, Parallel, Residual, RunningVariance, Sequential, UpSample2D, ZeroPad2D,
+    AdaptiveAvgPool1D, AdaptiveAvgPool2D, AdaptiveMaxPool1D, AdaptiveMaxPool2D, AvgPool1D, AvgPool2D,
+    AvgPool3D, BatchNorm, ChannelMaxPool, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Crop2D,
+    Dense, DepthToSpace, DepthwiseConv2D, Dropout, Flatten, GlobalAvgPool1D, GlobalAvgPool2D,
+    GlobalAvgPool3D, GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D, GroupNorm, InstanceNorm, Join,
+    LayerNorm, LocalResponseNorm, LpPool1D, LpPool2D, MaxPool1D, MaxPool2D, MaxPool3D, PReLU, Pad2D,
+    Parallel, Residual, RunningVariance, SeparableConv2D, Sequential, SpaceToDepth, SpatialDropout,
+    UpSample2D, ZeroPad2D,
 };
-pub use ops::{Activation, Interpolation};
+pub use ops::{Activation, BlockOrder, Interpolation};
 pub use rng::Rng;
 pub use summary::{Cost, Reach, Row, Summary};
 pub use tensor::Tensor;

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use approx::{AbsDiffEq, RelativeEq, UlpsEq};
 use ndarray::{
-    ArcArray, Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMutD, Axis, Dimension, Ix1, Ix2, Ix3, Ix4, IxDyn,
+    ArcArray, Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMutD, Axis, Dimension, Ix1, Ix2, Ix3, Ix4, Ix5,
+    IxDyn,
 };
 
 use crate::memory::{filled, len_of, recycle, reserve, unwritten};
@@ -251,6 +252,20 @@ impl<T: Element> Tensor<T> {
     /// ```
     pub fn view4(&self) -> Result<ArrayView<'_, T, Ix4>> {
         self.view_as("view4")
+    }
+
+    /// A view of five axes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] if the tensor has another number of axes.
+    ///
+    /// ```
+    /// let volumes = striate::Tensor::<f32>::zeros(&[1, 8, 4, 4, 3])?;
+    /// assert_eq!(volumes.view5()?.dim(), (1, 8, 4, 4, 3));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn view5(&self) -> Result<ArrayView<'_, T, Ix5>> {
+        self.view_as("view5")
     }
 
     fn view_as<D: Dimension>(&self, operation: &'static str) -> Result<ArrayView<'_, T, D>> {

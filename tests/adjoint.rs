@@ -9,10 +9,14 @@ use ndarray::{Array, Array1, Array2, Array4, s};
 use proptest::prelude::*;
 use striate::ops::{self, Divisor};
 use striate::{
-    Accuracy, Activation, AdaptiveAvgPool2D, AvgPool2D, BatchNorm, ChannelMaxPool, Conv2D, Crop2D, Dense,
-    Element, Flatten, GlobalAvgPool2D, GlobalMaxPool2D, GroupNorm, InstanceNorm, Interpolation, Join, Layer,
-    LayerNorm, LocalResponseNorm, MaxPool2D, Pad2D, PadMode, Padding, Parallel, Residual, Rng,
-    RunningVariance, Sequential, Tape, Tensor, UpSample2D, sequential,
+    Accuracy, Activation, AdaptiveAvgPool1D, AdaptiveAvgPool2D, AdaptiveMaxPool1D, AdaptiveMaxPool2D,
+    AvgPool1D, AvgPool2D, AvgPool3D, BatchNorm, BlockOrder, ChannelMaxPool, Conv1D, Conv1DTranspose, Conv2D,
+    Conv2DTranspose, Conv3D, Crop2D, Dense, DepthToSpace, DepthwiseConv2D, Element, Flatten, Geometry2d,
+    GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D, GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D,
+    GroupNorm, InstanceNorm, Interpolation, Join, Layer, LayerNorm, LocalResponseNorm, LpPool1D, LpPool2D,
+    MaxPool1D, MaxPool2D, MaxPool3D, PReLU, Pad2D, PadMode, Padding, Padding3d, Parallel, Residual, Rng,
+    RunningVariance, SeparableConv2D, Sequential, SpaceToDepth, Tape, Tensor, UpSample2D, WindowAxis,
+    sequential,
 };
 
 /// The outcome of one case of a property.
@@ -75,6 +79,33 @@ proptest! {
         }
     }
 
+    /// A transposed convolution is linear in both, too, and the adjoint of the convolution that goes the other way.
+    #[test]
+    fn transposed_convolution_is_the_adjoint(problem in problems(), extra in any::<bool>()) {
+        let rng = &mut Rng::seed(problem.seed);
+        let [kh, kw, inputs, filters] = problem.kernel_shape();
+        let [batch, height, width, _] = problem.input_shape();
+        let window = problem.window().groups(problem.groups).accuracy(Accuracy::Strict);
+        let extra = extra.then_some([problem.rows.stride - 1, problem.cols.stride - 1]);
+        // The padding may take everything away.
+        let Ok(geometry) = window.conv_transpose(&[batch, height, width, filters], &[kh, kw, inputs, filters], extra)
+        else {
+            return Ok(());
+        };
+        let x: Array4<f64> = normal(rng, geometry.output_shape());
+        let w: Array4<f64> = normal(rng, geometry.kernel_shape());
+        let g: Array4<f64> = normal(rng, geometry.input_shape());
+        let y = ops::conv2d_transpose(x.view(), w.view(), None, &geometry)?;
+        let dx = ops::conv2d_transpose_backward_input(g.view(), w.view(), &geometry)?;
+        let dw = ops::conv2d_transpose_backward_kernel(x.view(), g.view(), &geometry)?;
+        let scale = size(&y, &g).max(size(&x, &dx)).max(size(&w, &dw));
+        check_equal("input", dot(&y, &g), dot(&x, &dx), scale)?;
+        check_equal("kernel", dot(&y, &g), dot(&w, &dw), scale)?;
+        let sum = naive_transposed(&geometry, &x, &w);
+        let error = (&y - &sum).iter().fold(0.0, |most: f64, d| most.max(d.abs()));
+        prop_assert!(error <= 1e-10 * (1.0 + size(&sum, &sum)), "{error}");
+    }
+
     #[test]
     fn dense_gradients_are_adjoints(rows in 0..70_usize, inputs in 0..90_usize, outputs in 0..90_usize, seed in any::<u64>()) {
         let rng = &mut Rng::seed(seed);
@@ -90,6 +121,26 @@ proptest! {
         let db = ops::dense_backward_bias(g.view())?;
         check_equal("bias", db.sum(), g.sum(), g.iter().map(|g| g.abs()).sum())?;
     }
+}
+
+/// Every input position adds the kernel, times its value, to the output.
+fn naive_transposed(geometry: &Geometry2d, x: &Array4<f64>, w: &Array4<f64>) -> Array4<f64> {
+    let (rows, cols, [kh, kw, inputs, _]) = (geometry.rows(), geometry.cols(), geometry.kernel_shape());
+    let mut y = Array4::zeros(geometry.input_shape());
+    let place = |axis: WindowAxis, at: usize, tap: usize| {
+        let padded = at * axis.stride() + tap * axis.dilation();
+        padded.checked_sub(axis.padding().0).filter(|&place| place < axis.input())
+    };
+    for ((n, row, col, c), &value) in x.indexed_iter() {
+        let group = c / (x.dim().3 / geometry.groups());
+        for (i, j, f) in (0..kh).flat_map(|i| (0..kw).flat_map(move |j| (0..inputs).map(move |f| (i, j, f))))
+        {
+            if let (Some(p), Some(q)) = (place(rows, row, i), place(cols, col, j)) {
+                y[[n, p, q, group * inputs + f]] += value * w[[i, j, f, c]];
+            }
+        }
+    }
+    y
 }
 
 /// What a naive loop sums up: the values, the sizes of the terms, and how many there are.
@@ -370,6 +421,7 @@ fn activations() -> Vec<Activation> {
         LogSoftmax,
     ];
     all.extend([HardTanh { min: -1.0, max: 1.0 }, HardTanh { min: -0.25, max: 0.5 }]);
+    all.push(Threshold { threshold: 0.25, value: -0.5 });
     for p in parameters {
         all.extend([
             LeakyRelu { negative_slope: p },
@@ -418,6 +470,124 @@ fn pooling_layers_have_their_slopes() {
         let rng = &mut Rng::seed(seed);
         let x = distinct::<f64, _, _>(rng, (2, 8, 9, 3)).into();
         check_slopes(what, &mut *pool, &x, rng);
+    }
+}
+
+/// A layer, and the shape of an input for it.
+type Shaped<'a> = (&'a str, &'a [usize], Box<dyn Layer<f64>>);
+
+#[test]
+fn relatives_of_convolution_have_their_slopes() {
+    let uneven = Padding3d::explicit((1, 2), (0, 1), (2, 1));
+    let layers: Vec<Shaped<'_>> = vec![
+        (
+            "depthwise",
+            &[2, 6, 7, 3],
+            Box::new(DepthwiseConv2D::new(3).strides((2, 1)).padding(Padding::Same).depth_multiplier(2)),
+        ),
+        (
+            "depthwise, reflected",
+            &[2, 6, 7, 4],
+            Box::new(DepthwiseConv2D::new(3).padding(Padding::all(2)).padding_mode(PadMode::Reflect)),
+        ),
+        (
+            "separable",
+            &[2, 6, 7, 3],
+            Box::new(SeparableConv2D::new(5, 3).depth_multiplier(2).dilation(2).activation(Activation::Tanh)),
+        ),
+        (
+            "transposed",
+            &[2, 4, 3, 4],
+            Box::new(Conv2DTranspose::new(6, (3, 2)).strides((2, 3)).groups(2).activation(Activation::Tanh)),
+        ),
+        (
+            "transposed, same",
+            &[2, 4, 3, 2],
+            Box::new(Conv2DTranspose::new(3, 4).strides(2).padding(Padding::Same).output_padding((1, 0))),
+        ),
+        (
+            "transposed sequences",
+            &[2, 5, 3],
+            Box::new(Conv1DTranspose::new(2, 3).strides(2).padding(Padding::ends(1, 0)).use_bias(false)),
+        ),
+        ("sequences", &[2, 9, 4], Box::new(Conv1D::new(6, 3).strides(2).padding(Padding::Causal).groups(2))),
+        (
+            "sequences in a circle",
+            &[2, 9, 2],
+            Box::new(Conv1D::new(3, 5).padding(Padding::Same).padding_mode(PadMode::Circular)),
+        ),
+        (
+            "volumes",
+            &[2, 5, 4, 6, 4],
+            Box::new(
+                Conv3D::new(6, (3, 2, 3)).strides((2, 1, 2)).dilation((1, 2, 1)).padding(uneven).groups(2),
+            ),
+        ),
+        (
+            "volumes, repeated",
+            &[1, 4, 3, 3, 2],
+            Box::new(Conv3D::new(3, 3).padding(Padding::Same).padding_mode(PadMode::Replicate)),
+        ),
+        (
+            "volumes, a constant",
+            &[1, 4, 3, 3, 2],
+            Box::new(Conv3D::new(3, 3).padding(Padding3d::all(1)).padding_mode(PadMode::Constant(0.5))),
+        ),
+        ("depth to space", &[2, 3, 2, 8], Box::new(DepthToSpace::new(2))),
+        ("space to depth", &[2, 4, 6, 3], Box::new(SpaceToDepth::new(2).order(BlockOrder::ChannelsFirst))),
+        ("a slope for everything", &[2, 3, 4, 3], Box::new(PReLU::new().single())),
+        ("a slope for each channel", &[2, 3, 4, 3], Box::new(PReLU::new().per_channel())),
+        ("a slope for each element", &[2, 3, 4, 3], Box::new(PReLU::new())),
+        // More elements than one task works through.
+        ("large volumes", &[2, 12, 20, 20, 6], Box::new(Conv3D::new(4, 3).padding(Padding::Same))),
+    ];
+    for (seed, (what, shape, mut layer)) in (1..).zip(layers) {
+        let rng = &mut Rng::seed(seed);
+        check_slopes(what, &mut *layer, &common::normal_tensor(rng, shape), rng);
+    }
+}
+
+#[test]
+fn pooling_of_sequences_and_volumes_has_its_slopes() {
+    let layers: Vec<Shaped<'_>> = vec![
+        ("max", &[2, 9, 3], Box::new(MaxPool1D::new(3).strides(2).padding(Padding::ends(1, 0)))),
+        ("average", &[2, 9, 3], Box::new(AvgPool1D::new(2).dilation(2).padding(Padding::Same))),
+        ("global max", &[2, 9, 3], Box::new(GlobalMaxPool1D::new().keepdims(true))),
+        ("global average", &[2, 9, 3], Box::new(GlobalAvgPool1D::new())),
+        ("adaptive", &[2, 9, 3], Box::new(AdaptiveAvgPool1D::new(4))),
+        (
+            "max of volumes",
+            &[2, 5, 4, 6, 3],
+            Box::new(MaxPool3D::new((2, 3, 2)).strides(1).padding(Padding::Same)),
+        ),
+        (
+            "average of volumes",
+            &[2, 5, 4, 6, 3],
+            Box::new(
+                AvgPool3D::new(3)
+                    .strides(2)
+                    .padding(Padding3d::all(1))
+                    .count_include_pad(true)
+                    .ceil_mode(true),
+            ),
+        ),
+        ("sum of volumes", &[2, 5, 4, 6, 3], Box::new(AvgPool3D::new(2).divisor_override(1))),
+        ("adaptive max", &[2, 5, 7, 3], Box::new(AdaptiveMaxPool2D::new((3, 4)))),
+        ("adaptive max of sequences", &[2, 9, 3], Box::new(AdaptiveMaxPool1D::new(4))),
+        ("norms", &[2, 5, 7, 3], Box::new(LpPool2D::new(3.0, 3).strides(2).padding(Padding::Same))),
+        ("norms of sequences", &[2, 9, 3], Box::new(LpPool1D::new(1.5, 2).dilation(3))),
+        ("global max of volumes", &[2, 5, 4, 6, 3], Box::new(GlobalMaxPool3D::new())),
+        ("global average of volumes", &[2, 5, 4, 6, 3], Box::new(GlobalAvgPool3D::new().keepdims(true))),
+    ];
+    for (seed, (what, shape, mut pool)) in (1..).zip(layers) {
+        let rng = &mut Rng::seed(seed);
+        let x: Tensor<f64> = distinct::<f64, _, _>(rng, shape).into();
+        check_slopes(what, &mut *pool, &x, rng);
+        let mut tape = Tape::new();
+        let y = pool.forward_train(x.clone(), &mut tape).unwrap();
+        assert_eq!(y, pool.forward(&x).unwrap(), "{what}");
+        assert_eq!(y.shape(), pool.output_shape(shape).unwrap(), "{what}");
+        assert_eq!(tape.bytes(), pool.cost(shape).unwrap().saved_bytes, "{what}");
     }
 }
 

@@ -13,8 +13,21 @@ pub(super) fn extent(kernel: usize, dilation: usize) -> Option<usize> {
 /// What is wrong along an axis, before it is known which axis of which operation.
 pub(super) enum Fault {
     Zero(&'static str),
-    Window { extent: usize, padded: usize },
+    Window {
+        extent: usize,
+        padded: usize,
+    },
     Overflow(usize),
+    /// The output padding of a transposed convolution, and the bound that it must be below.
+    OutputPadding {
+        extra: usize,
+        bound: usize,
+    },
+    /// The output of a transposed convolution, of which the padding takes away everything.
+    NothingLeft {
+        full: usize,
+        padding: (usize, usize),
+    },
 }
 
 impl Fault {
@@ -32,7 +45,26 @@ impl Fault {
                 let got = format!("an overflow for the input's {axis} {input}");
                 Error::size(operation, format_args!("kernel, dilation and padding that fit in memory"), got)
             }
+            Fault::OutputPadding { extra, bound } => {
+                let expected =
+                    format!("an output padding of the {axis} below {bound}, the stride or dilation");
+                Error::argument(operation, expected, extra)
+            }
+            Fault::NothingLeft { full, padding: (before, after) } => {
+                let expected = format!("padding of the {axis} that leaves something of {full} positions");
+                Error::argument(operation, expected, format_args!("{before} and {after}"))
+            }
         }
+    }
+}
+
+/// Fails if a size of `(input, kernel, stride, dilation)` is zero.
+pub(super) fn check_sizes(sizes: (usize, usize, usize, usize)) -> std::result::Result<(), Fault> {
+    let (input, kernel, stride, dilation) = sizes;
+    let named = [("input", input), ("kernel", kernel), ("stride", stride), ("dilation", dilation)];
+    match named.into_iter().find(|&(_, size)| size == 0) {
+        Some((what, _)) => Err(Fault::Zero(what)),
+        None => Ok(()),
     }
 }
 
@@ -64,12 +96,7 @@ impl WindowAxis {
         padding: AxisPadding,
         ceil_mode: bool,
     ) -> std::result::Result<Self, Fault> {
-        for (what, size) in [("input", input), ("kernel", kernel), ("stride", stride), ("dilation", dilation)]
-        {
-            if size == 0 {
-                return Err(Fault::Zero(what));
-            }
-        }
+        check_sizes((input, kernel, stride, dilation))?;
         let overflow = || Fault::Overflow(input);
         let extent = extent(kernel, dilation).ok_or_else(overflow)?;
         let (pad_before, pad_after) = match padding {

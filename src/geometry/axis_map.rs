@@ -138,7 +138,7 @@ impl AxisMap {
 
 /// The input positions of the window `o`, of `output` that share the input as evenly as they can:
 /// from `floor(o * input / output)` to `ceil((o + 1) * input / output)`, PyTorch's adaptive pooling.
-fn even_window(o: usize, input: usize, output: usize) -> std::ops::Range<usize> {
+pub(crate) fn even_window(o: usize, input: usize, output: usize) -> std::ops::Range<usize> {
     let (o, input, output) = (o as u128, input as u128, output as u128);
     (o * input / output) as usize..((o + 1) * input).div_ceil(output) as usize
 }

@@ -55,6 +55,18 @@ impl Padding {
         Padding::Explicit { top: vertical, bottom: vertical, left: horizontal, right: horizontal }
     }
 
+    /// So many positions before a sequence and behind it, for layers of one dimension.
+    ///
+    /// ```
+    /// use striate::{Conv1D, Layer, Padding};
+    /// let conv: Conv1D = Conv1D::new(8, 3).padding(Padding::ends(1, 1)); // PyTorch's padding=1
+    /// assert_eq!(conv.output_shape(&[1, 100, 4])?, [1, 100, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn ends(before: usize, after: usize) -> Self {
+        Padding::Explicit { top: 0, bottom: 0, left: before, right: after }
+    }
+
     pub(super) fn along(self, axis: usize) -> AxisPadding {
         match self {
             Padding::Valid => AxisPadding::Explicit(0, 0),

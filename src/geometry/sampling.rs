@@ -12,7 +12,8 @@ impl WindowAxis {
             step: self.stride,
             taps: self.kernel,
             first: -(self.pad_before as isize),
-            dilation: self.dilation,
+            // One tap is at no distance from another, whatever the window says.
+            dilation: if self.kernel == 1 { 1 } else { self.dilation },
             source: self.input,
             kernel: KernelTaps { first: 0, step: 1 },
         }
@@ -27,12 +28,13 @@ impl WindowAxis {
         let period = self.stride / gcd(self.stride, self.dilation);
         let mut last_taps = (0..self.kernel).rev().take(period);
         let last = last_taps.find(|&tap| offset(tap) % stride == 0);
+        let taps = last.map_or(0, |last| last / period + 1);
         Sampling {
             positions: self.input.saturating_sub(phase).div_ceil(self.stride),
             step: 1,
-            taps: last.map_or(0, |last| last / period + 1),
+            taps,
             first: last.map_or(0, |last| offset(last) / stride),
-            dilation: period.saturating_mul(self.dilation) / self.stride,
+            dilation: if taps <= 1 { 1 } else { period.saturating_mul(self.dilation) / self.stride },
             source: self.output,
             kernel: KernelTaps { first: last.unwrap_or(0), step: -(period as isize) },
         }

@@ -1,6 +1,6 @@
 //! [`Window2d`]: how a window slides, before it is known over what.
 
-use super::axis::extent;
+use super::axis::{Fault, extent};
 use super::{Geometry2d, Padding, WindowAxis, maps};
 use crate::{Accuracy, Error, Result};
 
@@ -52,13 +52,13 @@ const MOST_TAPS: usize = 1 << 24;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window2d {
-    kernel: [usize; 2],
-    strides: [usize; 2],
-    dilation: [usize; 2],
-    padding: Padding,
-    ceil_mode: bool,
-    groups: usize,
-    accuracy: Accuracy,
+    pub(super) kernel: [usize; 2],
+    pub(super) strides: [usize; 2],
+    pub(super) dilation: [usize; 2],
+    pub(super) padding: Padding,
+    pub(super) ceil_mode: bool,
+    pub(super) groups: usize,
+    pub(super) accuracy: Accuracy,
 }
 
 impl Window2d {
@@ -228,13 +228,7 @@ impl Window2d {
         let [kh, kw, group_in, out_channels] = <[usize; 4]>::try_from(kernel).map_err(|_| {
             Error::shape(OP, "a kernel of [height, width, channels / groups, filters]", kernel)
         })?;
-        if [kh, kw] != self.kernel {
-            let [kh, kw] = self.kernel;
-            return Err(Error::shape(OP, format_args!("a kernel of {kh}x{kw}"), kernel));
-        }
-        if kh.max(kw) > MOST_TAPS {
-            return Err(Error::size(OP, format_args!("at most {MOST_TAPS} taps along an axis"), kh.max(kw)));
-        }
+        self.check_kernel(OP, [kh, kw], kernel)?;
         self.check_groups(OP, in_channels, out_channels)?;
         if group_in != in_channels / self.groups {
             let expected = format!(
@@ -274,6 +268,25 @@ impl Window2d {
         geometry.checked(OP)
     }
 
+    /// Checks that a kernel of this shape, and of this height and width, is one for this window.
+    pub(super) fn check_kernel(
+        &self,
+        operation: &'static str,
+        size: [usize; 2],
+        kernel: &[usize],
+    ) -> Result<()> {
+        if size != self.kernel {
+            let [kh, kw] = self.kernel;
+            return Err(Error::shape(operation, format_args!("a kernel of {kh}x{kw}"), kernel));
+        }
+        match size[0].max(size[1]) {
+            taps if taps > MOST_TAPS => {
+                Err(Error::size(operation, format_args!("at most {MOST_TAPS} taps along an axis"), taps))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Checks that the groups divide both numbers of channels.
     pub(crate) fn check_groups(&self, operation: &'static str, inputs: usize, outputs: usize) -> Result<()> {
         if outputs == 0 {
@@ -289,11 +302,14 @@ impl Window2d {
     /// Both axes over maps of this size.
     pub(crate) fn axes(&self, operation: &'static str, input: [usize; 2]) -> Result<[WindowAxis; 2]> {
         let along = |axis| {
-            let padding = self.padding.along(axis);
-            let sizes = (input[axis], self.kernel[axis], self.strides[axis], self.dilation[axis]);
-            WindowAxis::new(sizes, padding, self.ceil_mode)
-                .map_err(|fault| fault.on(operation, ["height", "width"][axis]))
+            self.axis(axis, input[axis]).map_err(|fault| fault.on(operation, ["height", "width"][axis]))
         };
         Ok([along(0)?, along(1)?])
+    }
+
+    /// One axis, 0 or 1, over so many positions.
+    pub(super) fn axis(&self, axis: usize, input: usize) -> std::result::Result<WindowAxis, Fault> {
+        let sizes = (input, self.kernel[axis], self.strides[axis], self.dilation[axis]);
+        WindowAxis::new(sizes, self.padding.along(axis), self.ceil_mode)
     }
 }

@@ -1,6 +1,6 @@
 //! [`Activation`] as a layer.
 
-use crate::layer::{Layer, Saved, Tape};
+use crate::layer::{Layer, Saved, Step, Tape};
 use crate::ops::{self, Activation};
 use crate::{Cost, Element, Result, Tensor};
 
@@ -43,6 +43,10 @@ impl<T: Element> Layer<T> for Activation {
         self.channels::<T>(input)?;
         let saved = if *self == Activation::Linear { 0 } else { crate::memory::len_of("activation", input)? };
         Ok(Cost { saved_bytes: saved * size_of::<T>(), ..Cost::default() })
+    }
+
+    fn step(&self) -> Result<Option<Step>> {
+        Ok(Some(Step::Activation(*self)))
     }
 }
 

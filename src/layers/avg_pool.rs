@@ -93,11 +93,7 @@ impl AvgPool2D {
     }
 
     fn divisor(&self) -> Divisor {
-        match self.divisor_override {
-            Some(divisor) => Divisor::Fixed(divisor),
-            None if self.count_include_pad => Divisor::IncludePadding,
-            None => Divisor::InsideInput,
-        }
+        Divisor::of_options(self.count_include_pad, self.divisor_override)
     }
 
     /// The geometry over an input of this shape, once all options are checked.

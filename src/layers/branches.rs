@@ -304,6 +304,10 @@ impl<T: Element> Layer<T> for Branches<T> {
         Ok(total)
     }
 
+    fn for_inference(&mut self) -> Result<()> {
+        self.each_mut(std::iter::repeat(()), |layer, ()| layer.for_inference()).map(drop)
+    }
+
     fn summarize(&self, name: &str, input: &[usize], summary: &mut Summary) -> Result<Vec<usize>> {
         let inside = |part: &str| if name.is_empty() { part.to_string() } else { format!("{name}.{part}") };
         let mut names = self.layers.iter().map(|(branch, _)| inside(branch));

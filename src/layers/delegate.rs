@@ -8,19 +8,19 @@ macro_rules! delegate_layer {
         }
 
         fn build(&mut self, input: &[usize], rng: &mut crate::Rng) -> crate::Result<()> {
-            self.$field.build(input, rng)
+            crate::Layer::<T>::build(&mut self.$field, input, rng)
         }
 
         fn output_shape(&self, input: &[usize]) -> crate::Result<Vec<usize>> {
-            self.$field.output_shape(input)
+            crate::Layer::<T>::output_shape(&self.$field, input)
         }
 
         fn forward(&self, x: &crate::Tensor<T>) -> crate::Result<crate::Tensor<T>> {
-            self.$field.forward(x)
+            crate::Layer::<T>::forward(&self.$field, x)
         }
 
         fn forward_into(&self, x: &crate::Tensor<T>, out: &mut crate::Tensor<T>) -> crate::Result<()> {
-            self.$field.forward_into(x, out)
+            crate::Layer::<T>::forward_into(&self.$field, x, out)
         }
 
         fn forward_train(
@@ -28,7 +28,7 @@ macro_rules! delegate_layer {
             x: crate::Tensor<T>,
             tape: &mut crate::Tape<T>,
         ) -> crate::Result<crate::Tensor<T>> {
-            self.$field.forward_train(x, tape)
+            crate::Layer::<T>::forward_train(&mut self.$field, x, tape)
         }
 
         fn backward(
@@ -36,7 +36,7 @@ macro_rules! delegate_layer {
             grad: crate::Tensor<T>,
             tape: &mut crate::Tape<T>,
         ) -> crate::Result<crate::Tensor<T>> {
-            self.$field.backward(grad, tape)
+            crate::Layer::<T>::backward(&mut self.$field, grad, tape)
         }
 
         fn backward_params(
@@ -44,27 +44,39 @@ macro_rules! delegate_layer {
             grad: crate::Tensor<T>,
             tape: &mut crate::Tape<T>,
         ) -> crate::Result<()> {
-            self.$field.backward_params(grad, tape)
+            crate::Layer::<T>::backward_params(&mut self.$field, grad, tape)
         }
 
         fn params(&self) -> Vec<(crate::Name, &crate::Param<T>)> {
-            self.$field.params()
+            crate::Layer::<T>::params(&self.$field)
         }
 
         fn params_mut(&mut self) -> Vec<(crate::Name, &mut crate::Param<T>)> {
-            self.$field.params_mut()
+            crate::Layer::<T>::params_mut(&mut self.$field)
         }
 
         fn generators(&self) -> Vec<(crate::Name, &crate::Rng)> {
-            self.$field.generators()
+            crate::Layer::<T>::generators(&self.$field)
         }
 
         fn generators_mut(&mut self) -> Vec<(crate::Name, &mut crate::Rng)> {
-            self.$field.generators_mut()
+            crate::Layer::<T>::generators_mut(&mut self.$field)
         }
 
         fn cost(&self, input: &[usize]) -> crate::Result<crate::Cost> {
-            self.$field.cost(input)
+            crate::Layer::<T>::cost(&self.$field, input)
+        }
+
+        fn step(&self) -> crate::Result<Option<crate::Step>> {
+            crate::Layer::<T>::step(&self.$field)
+        }
+
+        fn fuse(&mut self, next: &crate::Step) -> crate::Result<bool> {
+            crate::Layer::<T>::fuse(&mut self.$field, next)
+        }
+
+        fn for_inference(&mut self) -> crate::Result<()> {
+            crate::Layer::<T>::for_inference(&mut self.$field)
         }
     };
 }

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::weights::{Spec, Weights, delegate_to_weights};
 use crate::kernels::matmul::PackedMatrix;
-use crate::layer::{Saved, Tape};
+use crate::layer::{Saved, Step, Tape};
 use crate::memory::len_of;
 use crate::ops::{self, check_shape};
 use crate::{Activation, Cost, Element, Error, Initializer, Layer, Reach, Result, Tensor};
@@ -242,6 +242,21 @@ impl<T: Element> Layer<T> for Dense<T> {
             reach: if input.len() == 2 { Reach::Everything } else { Reach::Pointwise },
             ..self.weights.cost(&self.specs(input)?)?
         })
+    }
+
+    fn fuse(&mut self, next: &Step) -> Result<bool> {
+        match next {
+            _ if self.activation != Activation::Linear => Ok(false),
+            Step::Activation(activation) => {
+                self.activation = *activation;
+                Ok(true)
+            }
+            Step::Affine { scale, shift } => {
+                let fused = self.weights.scale(("kernel", self.units), scale, shift)?;
+                self.use_bias |= fused;
+                Ok(fused)
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! [`Dropout`].
+//! [`Dropout`] and [`SpatialDropout`].
 
-use crate::layer::{Saved, Tape, mismatch};
+use crate::layer::{Saved, Step, Tape, mismatch};
 use crate::memory::len_of;
 use crate::ops::check_shape;
 use crate::ops::dropout::{apply_mask, check_mask, check_rate, draw_mask};
@@ -103,6 +103,123 @@ impl<T: Element> Layer<T> for Dropout {
         check_rate(self.rate)?;
         Ok(Cost { saved_bytes: len_of(KIND, input)? + size_of_val(input), ..Cost::default() })
     }
+
+    fn step(&self) -> Result<Option<Step>> {
+        check_rate(self.rate)?;
+        Ok(Some(Step::NOTHING))
+    }
+}
+
+const SPATIAL: &str = "SpatialDropout";
+
+/// Random maps of zeros in training: of every sample each channel is dropped as a whole with probability `rate`, and the
+/// rest is scaled by `1 / (1 - rate)` (Tompson et al., 2015); at inference the identity. Where neighbouring positions are
+/// alike, as behind convolutions, dropping single ones takes little away.
+///
+/// Keras' `SpatialDropout1D`, `2D` and `3D`, PyTorch's `Dropout1d`, `2d` and `3d` with channels last. It draws from a
+/// generator of its own, as [`Dropout`].
+///
+/// # Errors
+/// As [`Dropout`]; also if the input has not at least two axes, `[batch, ..., channels]`.
+///
+/// ```
+/// use striate::{Layer, Rng, SpatialDropout, Tape, Tensor};
+/// let mut dropout = SpatialDropout::new(0.5);
+/// Layer::<f32>::build(&mut dropout, &[1, 2, 2, 8], &mut Rng::seed(1))?;
+/// let y = dropout.forward_train(Tensor::<f32>::full(&[1, 2, 2, 8], 1.0)?, &mut Tape::new())?;
+/// assert_eq!(y.as_slice()[..8], y.as_slice()[8..16]); // the same maps at every position
+/// # Ok::<(), striate::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SpatialDropout(Dropout);
+
+impl SpatialDropout {
+    /// A layer that drops this share of the maps, at least 0 and below 1.
+    pub fn new(rate: f64) -> Self {
+        SpatialDropout(Dropout::new(rate))
+    }
+
+    /// `[batch, channels]` and the number of positions.
+    fn maps(&self, input: &[usize]) -> Result<([usize; 2], usize)> {
+        check_rate(self.0.rate)?;
+        len_of(SPATIAL, input)?;
+        match input {
+            [batch, positions @ .., channels] => Ok(([*batch, *channels], len_of(SPATIAL, positions)?)),
+            _ => Err(Error::shape(SPATIAL, "an input of [batch, ..., channels]", input)),
+        }
+    }
+
+    /// Scales the maps that the mask keeps, and drops the others.
+    fn apply<T: Element>(&self, values: &mut [T], mask: &[u8], [_, channels]: [usize; 2], positions: usize) {
+        if values.is_empty() {
+            return;
+        }
+        for (sample, mask) in values.chunks_mut(positions * channels).zip(mask.chunks(channels)) {
+            sample.chunks_mut(channels).for_each(|pixel| apply_mask(pixel, mask, self.0.rate));
+        }
+    }
+}
+
+impl<T: Element> Layer<T> for SpatialDropout {
+    fn kind(&self) -> &'static str {
+        SPATIAL
+    }
+
+    fn build(&mut self, input: &[usize], rng: &mut Rng) -> Result<()> {
+        self.maps(input)?;
+        Layer::<T>::build(&mut self.0, input, rng)
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        self.maps(input)?;
+        Ok(input.to_vec())
+    }
+
+    fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        self.maps(x.shape())?;
+        Ok(x.clone())
+    }
+
+    fn forward_train(&mut self, mut x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
+        let (maps, positions) = self.maps(x.shape())?;
+        let rng = self.0.rng.as_mut().ok_or_else(|| Error::not_built(SPATIAL))?;
+        let mask = draw_mask(&maps, self.0.rate, rng)?;
+        self.apply(x.as_mut_slice(), &mask, maps, positions);
+        tape.push(SPATIAL, Saved::Shape(x.shape().to_vec()));
+        tape.push(SPATIAL, Saved::Bytes(mask));
+        Ok(x)
+    }
+
+    fn backward(&mut self, mut grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
+        let mask = match tape.pop(SPATIAL)? {
+            Saved::Bytes(mask) => mask,
+            other => return Err(mismatch(SPATIAL, "bytes", &other)),
+        };
+        check_shape(SPATIAL, "an output gradient", grad.shape(), &tape.pop_shape(SPATIAL)?)?;
+        let (maps, positions) = self.maps(grad.shape())?;
+        check_mask(SPATIAL, &mask, &maps)?;
+        self.apply(grad.as_mut_slice(), &mask, maps, positions);
+        Ok(grad)
+    }
+
+    fn generators(&self) -> Vec<(Name, &Rng)> {
+        Layer::<T>::generators(&self.0)
+    }
+
+    fn generators_mut(&mut self) -> Vec<(Name, &mut Rng)> {
+        Layer::<T>::generators_mut(&mut self.0)
+    }
+
+    fn cost(&self, input: &[usize]) -> Result<Cost> {
+        let (maps, _) = self.maps(input)?;
+        let saved_bytes = len_of(SPATIAL, &maps)?.saturating_add(size_of_val(input));
+        Ok(Cost { saved_bytes, ..Cost::default() })
+    }
+
+    fn step(&self) -> Result<Option<Step>> {
+        check_rate(self.0.rate)?;
+        Ok(Some(Step::NOTHING))
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +244,30 @@ mod tests {
         assert!(tape.is_empty());
         assert_eq!(dx, y);
         assert_eq!(x, Tensor::full(&[2, 3, 50], 3.0).unwrap(), "shared memory is copied, not changed");
+    }
+
+    #[test]
+    fn whole_maps_are_dropped_and_gradients_flow_where_the_output_did() {
+        let (mut dropout, mut tape) = (SpatialDropout::new(0.25), Tape::new());
+        let x = Tensor::<f32>::full(&[3, 4, 50], 3.0).unwrap();
+        Layer::<f32>::build(&mut dropout, x.shape(), &mut Rng::seed(1)).unwrap();
+        assert_eq!(Layer::<f32>::generators(&dropout).len(), 1);
+        let y = dropout.forward_train(x.clone(), &mut tape).unwrap();
+        assert_eq!(tape.bytes(), Layer::<f32>::cost(&dropout, x.shape()).unwrap().saved_bytes);
+        let samples: Vec<&[f32]> = y.as_slice().chunks(200).collect();
+        for sample in &samples {
+            assert!(sample.chunks(50).all(|pixel| pixel == &sample[..50]), "one mask a sample");
+            assert!(sample.iter().all(|&y| y == 0.0 || y == 4.0));
+            assert!(sample.contains(&0.0) && sample.contains(&4.0));
+        }
+        assert_ne!(samples[0], samples[1], "samples have masks of their own");
+        assert_eq!(dropout.backward(x.clone(), &mut tape).unwrap(), y);
+        assert!(tape.is_empty());
+        assert_eq!(dropout.forward(&x).unwrap(), x);
+        dropout.forward_train(x, &mut tape).unwrap();
+        let error = dropout.backward(Tensor::<f32>::zeros(&[3, 4, 5]).unwrap(), &mut tape).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Shape);
+        assert!(Layer::<f32>::output_shape(&dropout, &[3]).is_err());
     }
 
     #[test]

@@ -7,11 +7,15 @@ use crate::{Cost, Element, Geometry2d, Layer, Padding, Reach, Result, Size2d, Te
 /// The options of the layers with a `window`.
 macro_rules! window_options {
     ($layer:literal) => {
+        window_options!($layer, "");
+    };
+    // The same for a layer whose `new` takes something before the pool size.
+    ($layer:literal, $before:literal) => {
         /// How far the window moves between two outputs. Default: the pool size, so that windows touch.
         ///
         /// ```
         #[doc = concat!("use striate::{Layer, Tensor, ", $layer, "};")]
-        #[doc = concat!("let pool = ", $layer, "::new(2).strides(1);")]
+        #[doc = concat!("let pool = ", $layer, "::new(", $before, "2).strides(1);")]
         /// assert_eq!(pool.forward(&Tensor::<f32>::zeros(&[1, 9, 9, 3])?)?.shape(), [1, 8, 8, 3]);
         /// # Ok::<(), striate::Error>(())
         /// ```
@@ -25,7 +29,7 @@ macro_rules! window_options {
         ///
         /// ```
         #[doc = concat!("use striate::{Layer, Padding, Tensor, ", $layer, "};")]
-        #[doc = concat!("let pool = ", $layer, "::new(2).padding(Padding::Same);")]
+        #[doc = concat!("let pool = ", $layer, "::new(", $before, "2).padding(Padding::Same);")]
         /// assert_eq!(pool.forward(&Tensor::<f32>::zeros(&[1, 9, 9, 3])?)?.shape(), [1, 5, 5, 3]);
         /// # Ok::<(), striate::Error>(())
         /// ```
@@ -39,7 +43,7 @@ macro_rules! window_options {
         ///
         /// ```
         #[doc = concat!("use striate::{Layer, Tensor, ", $layer, "};")]
-        #[doc = concat!("let pool = ", $layer, "::new(2).strides(1).dilation(3);")]
+        #[doc = concat!("let pool = ", $layer, "::new(", $before, "2).strides(1).dilation(3);")]
         /// assert_eq!(pool.forward(&Tensor::<f32>::zeros(&[1, 9, 9, 3])?)?.shape(), [1, 6, 6, 3]);
         /// # Ok::<(), striate::Error>(())
         /// ```
@@ -53,7 +57,7 @@ macro_rules! window_options {
         ///
         /// ```
         #[doc = concat!("use striate::{Layer, Tensor, ", $layer, "};")]
-        #[doc = concat!("let pool = ", $layer, "::new(2).ceil_mode(true);")]
+        #[doc = concat!("let pool = ", $layer, "::new(", $before, "2).ceil_mode(true);")]
         /// assert_eq!(pool.forward(&Tensor::<f32>::zeros(&[1, 9, 9, 3])?)?.shape(), [1, 5, 5, 3]);
         /// # Ok::<(), striate::Error>(())
         /// ```
@@ -165,6 +169,11 @@ pub(super) fn push_indices<T: Element>(
     indices: PoolIndices,
 ) {
     tape.push(layer, Saved::Shape(input.to_vec()));
+    push_taps(tape, layer, indices);
+}
+
+/// Saves which taps won.
+pub(super) fn push_taps<T: Element>(tape: &mut Tape<T>, layer: &'static str, indices: PoolIndices) {
     tape.push(
         layer,
         match indices.into_taps() {
@@ -176,17 +185,27 @@ pub(super) fn push_indices<T: Element>(
 
 /// Takes back what [`push_indices`] saved.
 pub(super) fn pop_indices<T: Element>(tape: &mut Tape<T>, layer: &'static str) -> Result<(Vec<usize>, Taps)> {
-    let taps = match tape.pop(layer)? {
-        Saved::Bytes(taps) => Taps::Bytes(taps),
-        Saved::Indices(taps) => Taps::Numbers(taps),
-        other => return Err(mismatch(layer, "the taps that won", &other)),
-    };
+    let taps = pop_taps(tape, layer)?;
     Ok((tape.pop_shape(layer)?, taps))
+}
+
+/// Takes back what [`push_taps`] saved.
+pub(super) fn pop_taps<T: Element>(tape: &mut Tape<T>, layer: &'static str) -> Result<Taps> {
+    match tape.pop(layer)? {
+        Saved::Bytes(taps) => Ok(Taps::Bytes(taps)),
+        Saved::Indices(taps) => Ok(Taps::Numbers(taps)),
+        other => Err(mismatch(layer, "the taps that won", &other)),
+    }
 }
 
 /// The bytes that [`push_indices`] saves for a pooling of this geometry.
 pub(super) fn indices_bytes(input: &[usize], geometry: &Geometry2d) -> usize {
-    size_of_val(input) + geometry.output_shape().iter().product::<usize>() * Taps::bytes_each(geometry)
+    size_of_val(input) + taps_bytes(geometry)
+}
+
+/// The bytes that [`push_taps`] saves.
+pub(super) fn taps_bytes(geometry: &Geometry2d) -> usize {
+    geometry.output_shape().iter().product::<usize>() * Taps::bytes_each(geometry)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::fmt::Display;
 
-use crate::layer::{Name, Param, Tape};
+use crate::layer::{Name, Param, Step, Tape};
 use crate::summary::{Cost, Summary};
-use crate::{Element, Layer, Result, Rng, Tensor};
+use crate::{Activation, Element, Layer, Result, Rng, Tensor};
 
 /// Layers one after the other, each working on the output of the one before; Keras' and PyTorch's `Sequential`.
 ///
@@ -276,6 +276,37 @@ impl<T: Element> Layer<T> for Sequential<T> {
         Ok(total)
     }
 
+    fn step(&self) -> Result<Option<Step>> {
+        Ok(self.is_empty().then_some(Step::NOTHING))
+    }
+
+    fn fuse(&mut self, next: &Step) -> Result<bool> {
+        for (i, layer) in self.layers.iter_mut().enumerate().rev() {
+            if layer.step().map_err(|e| e.in_layer(i))? != Some(Step::NOTHING) {
+                return layer.fuse(next).map_err(|e| e.in_layer(i));
+            }
+        }
+        Ok(false)
+    }
+
+    fn for_inference(&mut self) -> Result<()> {
+        // The last layer that has something to do.
+        let mut last: Option<&mut Box<dyn Layer<T>>> = None;
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            let step = layer.for_inference().and_then(|()| layer.step()).map_err(|e| e.in_layer(i))?;
+            let done = match (&step, &mut last) {
+                (Some(step), _) if *step == Step::NOTHING => true,
+                (Some(step), Some(last)) => last.fuse(step).map_err(|e| e.in_layer(i))?,
+                _ => false,
+            };
+            match done {
+                true => *layer = Box::new(Activation::Linear),
+                false => last = Some(layer),
+            }
+        }
+        Ok(())
+    }
+
     fn summarize(&self, name: &str, input: &[usize], summary: &mut Summary) -> Result<Vec<usize>> {
         self.through(input, |i, layer, shape| {
             let name = if name.is_empty() { i.to_string() } else { format!("{name}.{i}") };
@@ -295,7 +326,10 @@ pub(super) fn named<L: Display, X>(layers: impl Iterator<Item = (L, Vec<(Name, X
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Activation, Dense, Dropout, ErrorKind, Flatten, Reach};
+    use crate::{
+        BatchNorm, Conv2D, Dense, DepthwiseConv2D, Dropout, ErrorKind, Flatten, Padding, Reach, Residual,
+        SeparableConv2D,
+    };
     use ndarray::array;
 
     /// Flatten, then two dense layers inside a model of their own, then softmax.
@@ -383,6 +417,72 @@ mod tests {
         assert_eq!(first.backward(grad.clone(), &mut Tape::new()).unwrap_err().layer(), Some("0.0"));
         let mut second = sequential![Activation::Linear, OnlyParams];
         assert_eq!(second.backward_params(grad, &mut Tape::new()).unwrap_err().layer(), Some("1"));
+    }
+
+    /// Convolutions of every kind and a dense layer, with batch normalisation behind them that does something.
+    fn normalised() -> Sequential<f64> {
+        let body = sequential![Conv2D::new(6, 3).padding(Padding::Same), BatchNorm::new().center(false)];
+        let mut model = sequential![
+            Conv2D::new(4, 3).use_bias(false),
+            BatchNorm::new(),
+            Dropout::new(0.5),
+            Activation::Relu,
+            DepthwiseConv2D::new(3).depth_multiplier(2),
+            BatchNorm::new(),
+            SeparableConv2D::new(6, 3).use_bias(false),
+            BatchNorm::new().scale(false),
+            Activation::Silu,
+            Residual::new(body),
+            Activation::Relu6,
+            BatchNorm::new(),
+            Flatten::new(),
+            sequential![Dense::new(5)],
+            BatchNorm::new(),
+            Activation::Softmax,
+        ];
+        let rng = &mut Rng::seed(1);
+        model.build(&[1, 10, 10, 3], rng).unwrap();
+        for (name, param) in model.params_mut() {
+            let value =
+                |rng: &mut Rng| if name.contains("variance") { 0.1 + rng.uniform() } else { rng.normal() };
+            let values = (0..param.value().len()).map(|_| value(rng)).collect();
+            param.set_value(Tensor::from_vec(param.value().shape(), values).unwrap()).unwrap();
+        }
+        model
+    }
+
+    #[test]
+    fn inference_merges_normalisation_and_activations_into_weights() {
+        let mut model = normalised();
+        let x = (0..2 * 300).map(|i| (f64::from(i) * 0.7).sin()).collect();
+        let x = Tensor::from_vec(&[2, 10, 10, 3], x).unwrap();
+        let want = model.forward(&x).unwrap();
+        model.for_inference().unwrap();
+        approx::assert_abs_diff_eq!(model.forward(&x).unwrap(), want, epsilon = 1e-12);
+        let kinds: Vec<_> =
+            model.layers().map(|layer| layer.kind()).filter(|kind| *kind != "Linear").collect();
+        let left =
+            ["Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Residual", "Relu6", "BatchNorm", "Flatten"];
+        assert_eq!(kinds[..7], left);
+        assert_eq!(kinds[7..], ["Sequential"]);
+        assert_eq!(names(&model)[..4], ["0.kernel", "0.bias", "4.depthwise_kernel", "4.bias"]);
+        assert!(names(&model).contains(&"9.body.0.bias".to_string()));
+        // What it says of itself is still true, and there is nothing left to merge.
+        let params: usize = model.params().iter().map(|(_, param)| param.value().len()).sum();
+        let cost = model.cost(x.shape()).unwrap();
+        assert_eq!(cost.params + cost.frozen_params, params);
+        let before = model.forward(&x).unwrap();
+        model.for_inference().unwrap();
+        assert_eq!(model.forward(&x).unwrap(), before);
+    }
+
+    #[test]
+    fn a_model_without_weights_has_nothing_to_merge() {
+        let mut model: Sequential<f64> = sequential![Conv2D::new(4, 3), BatchNorm::new()];
+        assert_eq!(model.for_inference().unwrap_err().kind(), ErrorKind::NotBuilt);
+        model = sequential![Flatten::new(), Activation::Relu];
+        model.for_inference().unwrap();
+        assert_eq!(model.layers().last().unwrap().kind(), "Relu");
     }
 
     #[test]

@@ -125,6 +125,40 @@ impl<T: Element, P: Default> Weights<T, P> {
         }
     }
 
+    /// Lets the outputs be `scale` times what they were, plus `shift`: all rows of `filters` numbers of the weight `kernel`
+    /// are scaled, and there is a bias from now on. `false` if there are not as many numbers as filters.
+    pub(super) fn scale(
+        &mut self,
+        (kernel, filters): (&'static str, usize),
+        scale: &[f64],
+        shift: &[f64],
+    ) -> Result<bool> {
+        self.check()?;
+        if filters == 0 || scale.len() != filters || shift.len() != filters {
+            return Ok(false);
+        }
+        let scaled = |x: &T, scale: f64| x.to_double() * scale;
+        let mut weights = self.value(kernel)?.clone();
+        for row in weights.as_mut_slice().chunks_exact_mut(filters) {
+            row.iter_mut().zip(scale).for_each(|(w, &scale)| *w = T::of(scaled(w, scale)));
+        }
+        let shifted = match self.find("bias") {
+            Some(bias) => {
+                let old = bias.as_slice().iter().zip(scale);
+                old.zip(shift).map(|((b, &scale), &shift)| T::of(scaled(b, scale) + shift)).collect()
+            }
+            None => shift.iter().map(|&shift| T::of(shift)).collect(),
+        };
+        let bias = Tensor::from_vec(&[filters], shifted)?;
+        self.set_value(kernel, weights)?;
+        if self.find("bias").is_none() {
+            self.params.push(("bias", vec![filters], Param::new(bias.clone())));
+        }
+        self.set_value("bias", bias)?;
+        self.params.iter_mut().for_each(|(_, _, param)| param.clear_grad());
+        Ok(true)
+    }
+
     /// The cost of having these weights, built or not: as they are set to be trained, as far as they are there.
     pub(super) fn cost(&self, specs: &[Spec]) -> Result<Cost> {
         let mut cost = Cost::default();

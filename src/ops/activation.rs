@@ -30,6 +30,7 @@ use crate::{Element, Error, Result};
 /// | `HardSigmoid` | `min(max(x + 3, 0), 6) / 6` | `1/6` if `0 < y < 1`, else `0` | `y` |
 /// | `HardSwish` | `x * hard_sigmoid(x)` | `x / 3 + 1/2` if `-3 < x < 3`, else `0` or `1` | `x` |
 /// | `HardTanh` | `min(max(x, min), max)` | `1` if `min < y < max`, else `0` | `y` |
+/// | `Threshold` | `x` if `x > threshold`, else `value` | `1` if `x > threshold`, else `0` | `x` |
 /// | `Tanh` | `tanh(x)` | `1 - y^2` | `y` |
 /// | `Softplus` | `ln(1 + exp(beta * x)) / beta` | `1 - exp(-beta * y)` | `y` |
 /// | `Softsign` | `x / (1 + abs(x))` | `1 / (1 + abs(x))^2` | `x` |
@@ -100,6 +101,13 @@ pub enum Activation {
         /// The upper bound; 1 by default in PyTorch.
         max: f64,
     },
+    /// The identity above a threshold, a constant elsewhere: ONNX' `ThresholdedRelu` for a value of 0.
+    Threshold {
+        /// Up to where the constant goes.
+        threshold: f64,
+        /// The constant; 0 by default in Keras.
+        value: f64,
+    },
     /// Hyperbolic tangent.
     Tanh,
     /// A smooth `max(x, 0)`.
@@ -129,7 +137,7 @@ impl Activation {
     pub fn saves_output(self) -> bool {
         use Activation::*;
         match self {
-            Gelu | GeluTanh | Silu | Mish | HardSwish | Softsign => false,
+            Gelu | GeluTanh | Silu | Mish | HardSwish | Softsign | Threshold { .. } => false,
             LeakyRelu { negative_slope } => negative_slope >= 0.0,
             Elu { alpha } => alpha >= 0.0,
             _ => true,
@@ -155,6 +163,7 @@ impl Activation {
             Activation::HardSigmoid => "HardSigmoid",
             Activation::HardSwish => "HardSwish",
             Activation::HardTanh { .. } => "HardTanh",
+            Activation::Threshold { .. } => "Threshold",
             Activation::Tanh => "Tanh",
             Activation::Softplus { .. } => "Softplus",
             Activation::Softsign => "Softsign",
@@ -174,6 +183,9 @@ impl Activation {
             Activation::Celu { alpha } => (divisor(alpha), "a finite alpha other than 0"),
             Activation::Softplus { beta } => (divisor(beta), "a finite beta other than 0"),
             Activation::HardTanh { min, max } => (min <= max, "min <= max"),
+            Activation::Threshold { threshold, value } => {
+                (finite(threshold) && finite(value), "a finite threshold and value")
+            }
             _ => return Ok(()),
         };
         if valid { Ok(()) } else { Err(Error::argument("activation", expected, format_args!("{self:?}"))) }

@@ -6,23 +6,36 @@
 mod activation;
 mod channel_pool;
 mod conv;
+mod conv3d;
+mod conv_transpose;
 mod dense;
 pub(crate) mod dropout;
 mod global_pool;
+mod lp_pool;
 mod norm;
 mod pool;
+mod pool3d;
 mod pool_indices;
+mod positions;
+mod prelu;
 mod resample;
+mod space;
+mod stack;
 
 pub use activation::{Activation, activate, activate_backward};
 pub use channel_pool::{channel_max_pool, channel_max_pool_backward, channel_max_pool_with_indices};
 pub use conv::{conv2d, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_kernel};
+pub use conv_transpose::{
+    conv2d_transpose, conv2d_transpose_backward_input, conv2d_transpose_backward_kernel,
+};
+pub use conv3d::{conv3d, conv3d_backward_input, conv3d_backward_kernel};
 pub use dense::{dense, dense_backward_bias, dense_backward_input, dense_backward_kernel};
 pub use dropout::{dropout, dropout_backward};
 pub use global_pool::{
     global_avg_pool2d, global_avg_pool2d_backward, global_max_pool2d, global_max_pool2d_backward,
     global_max_pool2d_with_indices,
 };
+pub use lp_pool::{lp_pool2d, lp_pool2d_backward};
 pub use norm::{
     Moments, NormGradients, Over, local_response_norm, local_response_norm_backward, moments, normalize,
     normalize_backward,
@@ -31,17 +44,31 @@ pub use pool::{
     Divisor, avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward, max_pool2d_with_indices,
 };
 pub use pool_indices::PoolIndices;
+pub use pool3d::{
+    PoolIndices3d, avg_pool3d, avg_pool3d_backward, max_pool3d, max_pool3d_backward, max_pool3d_with_indices,
+};
+pub use positions::{
+    adaptive_max_pool2d, adaptive_max_pool2d_backward, adaptive_max_pool2d_with_positions, max_unpool2d,
+    max_unpool2d_backward,
+};
+pub use prelu::{prelu, prelu_backward};
 pub use resample::{
     Interpolation, adaptive_avg_pool2d, adaptive_avg_pool2d_backward, pad2d, pad2d_backward, resize2d,
     resize2d_backward,
 };
+pub use space::{BlockOrder, depth_to_space, space_to_depth};
 
 pub(crate) use channel_pool::{channel_geometry, channel_output};
+pub(crate) use conv3d::{stacked_kernel, unstacked_kernel};
 pub(crate) use global_pool::global_geometry;
+pub(crate) use lp_pool::check_power;
 pub(crate) use norm::{LocalResponse, check_epsilon, check_local, moments_of};
 pub(crate) use pool::check_divisor;
 pub(crate) use pool_indices::Taps;
+pub(crate) use pool3d::pooled_shape;
 pub(crate) use resample::{explicit_padding, padded_shape, resample, resample_backward, sized};
+pub(crate) use space::{depth_shape, space_shape};
+pub(crate) use stack::Stacking;
 
 use std::borrow::Cow;
 
@@ -88,5 +115,16 @@ pub(crate) fn to_array<T, S: IntoDimension>(
 ) -> Result<Array<T, S::Dim>> {
     let got = elements.len();
     Array::from_shape_vec(shape.into_dimension(), elements)
+        .map_err(|e| Error::new(crate::ErrorKind::Shape, op, e, format_args!("{got} elements")))
+}
+
+/// A view of elements in row-major order as an array of this shape.
+pub(crate) fn view_of<'a, T, S: IntoDimension>(
+    op: &'static str,
+    shape: S,
+    elements: &'a [T],
+) -> Result<ArrayView<'a, T, S::Dim>> {
+    let got = elements.len();
+    ArrayView::from_shape(shape.into_dimension(), elements)
         .map_err(|e| Error::new(crate::ErrorKind::Shape, op, e, format_args!("{got} elements")))
 }

@@ -227,6 +227,17 @@ pub(super) fn avg_backward<T: Element>(
     Ok(out)
 }
 
+impl Divisor {
+    /// What PyTorch's options come to.
+    pub(crate) fn of_options(count_include_pad: bool, divisor_override: Option<usize>) -> Self {
+        match divisor_override {
+            Some(divisor) => Divisor::Fixed(divisor),
+            None if count_include_pad => Divisor::IncludePadding,
+            None => Divisor::InsideInput,
+        }
+    }
+}
+
 /// Fails if the divisor is zero.
 pub(crate) fn check_divisor(op: &'static str, divisor: Divisor) -> Result<()> {
     match divisor {

@@ -27,6 +27,9 @@ fn named(kind: &str, case: &Case) -> Outcome<Activation> {
         "hard_sigmoid" => Activation::HardSigmoid,
         "hard_swish" | "hard_silu" => Activation::HardSwish,
         "hard_tanh" => Activation::HardTanh { min: or("min", -1.0), max: or("max", 1.0) },
+        "threshold" => {
+            Activation::Threshold { threshold: or("threshold", 1.0), value: or("default_value", 0.0) }
+        }
         "tanh" => Activation::Tanh,
         "softplus" => Activation::Softplus { beta: or("beta", 1.0) },
         "softsign" => Activation::Softsign,

@@ -38,6 +38,13 @@ impl<'a> Check<'a> {
         self.arranged(way, name, "NHWC", got)
     }
 
+    /// Compares with a tensor like the case's input.
+    pub fn like_x<T: Element>(&mut self, way: &str, name: &str, got: &Tensor<T>) -> Outcome {
+        let want = self.case.arranged(name, self.case.letters()?)?;
+        self.compare(way, name, &want, got.view());
+        Ok(())
+    }
+
     /// Compares with a tensor of the case as it is.
     pub fn raw<T: Element>(&mut self, way: &str, name: &str, got: &Tensor<T>) -> Outcome {
         let want = self.case.values(name)?.clone();

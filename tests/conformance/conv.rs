@@ -1,7 +1,10 @@
 //! Convolutions: plain, grouped, depthwise, separable; in one dimension (with a height of 1) or two.
 
 use ndarray::{Array1, Array4, ArrayD};
-use striate::{Activation, Conv2D, Element, Geometry2d, PadMode, Padding, Tensor, ops, sequential};
+use striate::{
+    Activation, Conv1D, Conv2D, DepthwiseConv2D, Element, Geometry2d, Layer, PadMode, Padding,
+    SeparableConv2D, ops,
+};
 
 use crate::activation;
 use crate::check::Check;
@@ -77,7 +80,38 @@ impl<T: Element> Conv<T> {
             .groups(self.groups)
             .activation(self.activation)
             .use_bias(self.bias.is_some())
+            .accuracy(self.slide.accuracy)
     }
+
+    /// The same for sequences.
+    fn line(&self) -> Conv1D<T> {
+        let Slide { kernel, strides, dilation, padding, accuracy, .. } = self.slide;
+        Conv1D::new(self.kernel.shape()[3], kernel[1])
+            .strides(strides[1])
+            .dilation(dilation[1])
+            .padding(padding)
+            .padding_mode(self.padding_mode)
+            .groups(self.groups)
+            .activation(self.activation)
+            .use_bias(self.bias.is_some())
+            .accuracy(accuracy)
+    }
+
+    /// The same where every channel has its own filters.
+    fn depthwise(&self, case: &Case) -> DepthwiseConv2D<T> {
+        DepthwiseConv2D::new(self.slide.kernel)
+            .strides(self.slide.strides)
+            .dilation(self.slide.dilation)
+            .padding(self.slide.padding)
+            .depth_multiplier(multiplier(case))
+            .activation(self.activation)
+            .use_bias(self.bias.is_some())
+    }
+}
+
+/// Filters of each channel of a depthwise convolution.
+fn multiplier(case: &Case) -> usize {
+    case.index("depth_multiplier").unwrap_or(1)
 }
 
 fn kernel<T: Element>(case: &Case, name: &str) -> Outcome<Array4<T>> {
@@ -108,17 +142,14 @@ pub fn conv<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
         }
     }
 
-    let mut weights = vec![("kernel", Tensor::from(conv.kernel.clone()))];
-    weights.extend(conv.bias.clone().map(|bias| ("bias", bias.into())));
-    let computed = layer::run(check, &mut conv.layer(), &x.into(), weights, grad.map(Tensor::from).as_ref())?;
-    computed.check_maps(check)?;
-    if computed.grad_x.is_some() {
-        check.arranged("layer", "grad_w", "HWIO", &computed.grad("kernel")?)?;
-        if conv.bias.is_some() {
-            check.raw("layer", "grad_b", &computed.grad("bias")?.into())?;
-        }
-    }
-    Ok(())
+    let bias = conv.bias.is_some().then_some(("bias", "b", "O"));
+    let (mut layer, kernel): (Box<dyn Layer<T>>, _) = match case.op.as_str() {
+        "conv1d" => (Box::new(conv.line()), ("kernel", "w", "WIO")),
+        "depthwise_conv2d" => (Box::new(conv.depthwise(case)), ("depthwise_kernel", "w", "HWIM")),
+        _ => (Box::new(conv.layer()), ("kernel", "w", "HWIO")),
+    };
+    let weights: Vec<_> = std::iter::once(kernel).chain(bias).collect();
+    layer::run_case(case, check, &mut *layer, &weights)
 }
 
 /// A depthwise convolution, and a 1x1 convolution of what it gives.
@@ -159,18 +190,16 @@ pub fn separable<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
         check.raw("ops", "grad_b", &last.bias.into())?;
     }
 
-    let mut model = sequential![depthwise.layer(), pointwise.layer()];
-    let mut weights = vec![
-        ("0.kernel", Tensor::from(depthwise.kernel.clone())),
-        ("1.kernel", Tensor::from(pointwise.kernel.clone())),
-    ];
-    weights.extend(pointwise.bias.map(|bias| ("1.bias", bias.into())));
-    let computed = layer::run(check, &mut model, &x.into(), weights, Some(&grad.into()))?;
-    computed.check_maps(check)?;
-    check.arranged("layer", "grad_w_depthwise", "HWIO", &computed.grad("0.kernel")?)?;
-    check.arranged("layer", "grad_w_pointwise", "HWIO", &computed.grad("1.kernel")?)?;
-    if has_bias {
-        check.raw("layer", "grad_b", &computed.grad("1.bias")?.into())?;
-    }
-    Ok(())
+    let Slide { kernel, strides, dilation, padding, .. } = depthwise.slide;
+    let mut layer = SeparableConv2D::<T>::new(pointwise.kernel.shape()[3], kernel)
+        .strides(strides)
+        .dilation(dilation)
+        .padding(padding)
+        .depth_multiplier(multiplier(case))
+        .accuracy(depthwise.slide.accuracy)
+        .activation(pointwise.activation)
+        .use_bias(has_bias);
+    let kernels = [("depthwise_kernel", "w_depthwise", "HWIM"), ("pointwise_kernel", "w_pointwise", "HWIO")];
+    let weights: Vec<_> = kernels.into_iter().chain(has_bias.then_some(("bias", "b", "O"))).collect();
+    layer::run_case(case, check, &mut layer, &weights)
 }

@@ -147,11 +147,13 @@ impl Case {
             return self.layout(of);
         }
         let letters = match (stored.role.as_str(), stored.shape.len()) {
+            (_, 1) => "O",
             ("param", 2) => "OI",
             ("param", 4) => "OIHW",
             (_, 2) => "NC",
             (_, 3) => "NCW",
             (_, 4) => "NCHW",
+            (_, 5) => "NCDHW",
             (role, rank) => return Err(format!("no layout for {name}, {role} of rank {rank}").into()),
         };
         Ok(letters.to_string())
@@ -160,6 +162,27 @@ impl Case {
     /// A tensor's numbers with its axes in the order of `letters`; axes that it does not have get the length 1.
     pub fn arranged(&self, name: &str, letters: &str) -> Outcome<ArrayD<f64>> {
         arrange(self.values(name)?, &self.layout(name)?, letters)
+    }
+
+    /// The axes of the case's input, channels last.
+    pub fn letters(&self) -> Outcome<&'static str> {
+        match self.stored("x")?.shape.len() {
+            2 => Ok("NC"),
+            3 => Ok("NWC"),
+            4 => Ok("NHWC"),
+            5 => Ok("NDHWC"),
+            rank => Err(format!("no axes for rank {rank}").into()),
+        }
+    }
+
+    /// A tensor like the input, channels last.
+    pub fn like_x<T: Element>(&self, name: &str) -> Outcome<Tensor<T>> {
+        Ok(self.arranged(name, self.letters()?)?.mapv(T::of).into())
+    }
+
+    /// The same; `None` if the case has none of this name.
+    pub fn optional_like_x<T: Element>(&self, name: &str) -> Outcome<Option<Tensor<T>>> {
+        if self.has(name) { self.like_x(name).map(Some) } else { Ok(None) }
     }
 
     /// Feature maps as `[batch, height, width, channels]`, of height 1 if they are one-dimensional. The memory stays
@@ -218,6 +241,11 @@ impl Case {
         list.filter_map(Value::as_u64).map(|size| size as usize).collect()
     }
 
+    /// A size for depth, height and width.
+    pub fn triple(&self, name: &str, fill: usize) -> [usize; 3] {
+        self.sizes(name).try_into().unwrap_or([fill; 3])
+    }
+
     /// A size for height and width; `fill` for an axis that the case does not have.
     pub fn pair(&self, name: &str, fill: usize) -> [usize; 2] {
         match self.sizes(name)[..] {
@@ -235,6 +263,9 @@ impl Case {
 /// Brings the axes called `from` into the order `to`; new ones have the length 1. `HWIM` kernels become `HWIO` with
 /// the multiplier inside `O` and one channel in `I`, as grouped convolution has it.
 pub fn arrange(array: &ArrayD<f64>, from: &str, to: &str) -> Outcome<ArrayD<f64>> {
+    if from == to {
+        return Ok(array.clone());
+    }
     if let (&[kh, kw, inputs, multiplier], "HWIM") = (array.shape(), from) {
         let grouped = array.as_standard_layout().into_owned();
         let grouped = grouped.into_shape_with_order(IxDyn(&[kh, kw, 1, inputs * multiplier]))?;

@@ -4,7 +4,7 @@ use ndarray::ArrayD;
 use striate::{Element, Layer, Rng, Tape, Tensor};
 
 use crate::check::Check;
-use crate::fixtures::Outcome;
+use crate::fixtures::{Case, Outcome};
 
 /// What a layer computed.
 pub struct Computed<T: Element> {
@@ -23,13 +23,13 @@ impl<T: Element> Computed<T> {
         [("forward", &self.inference), ("forward_train", &self.training)]
     }
 
-    /// Compares outputs and the input's gradient, all of them feature maps.
-    pub fn check_maps(&self, check: &mut Check<'_>) -> Outcome {
+    /// Compares outputs and the input's gradient, all of them with the axes of the input.
+    pub fn check(&self, check: &mut Check<'_>) -> Outcome {
         for (way, y) in self.outputs() {
-            check.maps(way, "y", &y.clone().into_array())?;
+            check.like_x(way, "y", y)?;
         }
         match &self.grad_x {
-            Some(grad_x) => check.maps("backward", "grad_x", &grad_x.clone().into_array()),
+            Some(grad_x) => check.like_x("backward", "grad_x", grad_x),
             None => Ok(()),
         }
     }
@@ -45,6 +45,27 @@ impl<T: Element> Computed<T> {
         let found = self.layer_grads.iter().find(|(name, _)| name == param);
         Ok(found.ok_or_else(|| format!("no gradient of {param}"))?.1.clone().into_array())
     }
+}
+
+/// Runs a layer on the case's input and compares what comes of it. Of every weight `weights` has the layer's name, the
+/// case's, and the axes.
+pub fn run_case<T: Element>(
+    case: &Case,
+    check: &mut Check<'_>,
+    layer: &mut dyn Layer<T>,
+    weights: &[(&str, &str, &str)],
+) -> Outcome {
+    let values = weights
+        .iter()
+        .map(|&(own, name, letters)| Ok((own, Tensor::from(case.arranged(name, letters)?.mapv(T::of)))));
+    let values = values.collect::<Outcome<Vec<_>>>()?;
+    let grad = case.optional_like_x("grad_y")?;
+    let computed = run(check, layer, &case.like_x("x")?, values, grad.as_ref())?;
+    computed.check(check)?;
+    for (own, name, letters) in weights.iter().filter(|_| computed.grad_x.is_some()) {
+        check.arranged("layer", &format!("grad_{name}"), letters, &computed.grad(own)?)?;
+    }
+    Ok(())
 }
 
 /// Sends `x` through `layer` with these weights, and `grad` back.

@@ -10,6 +10,7 @@ mod activation;
 mod check;
 mod conv;
 mod dense;
+mod extra;
 mod fixtures;
 mod gaps;
 mod layer;
@@ -19,6 +20,8 @@ mod onnx;
 mod pool;
 mod resample;
 mod sequential;
+mod transposed;
+mod volume;
 mod window;
 
 use std::collections::BTreeMap;
@@ -94,7 +97,7 @@ fn stale(used: &[Vec<String>]) -> Vec<String> {
 /// What is wrong with a case's results; a panic is wrong, too.
 fn run(case: &Case) -> Vec<String> {
     let translated = match case.suite.as_str() {
-        "onnx_nodes" if !["Erf", "Momentum"].contains(&case.op.as_str()) => onnx::translate(case),
+        "onnx_nodes" if !onnx::RUN_AS_THEY_ARE.contains(&case.op.as_str()) => onnx::translate(case),
         _ => Ok(case.clone()),
     };
     let run = |case: Case| {
@@ -119,6 +122,10 @@ fn run_as<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
     let runner = match case.op.as_str() {
         "conv1d" | "conv2d" | "depthwise_conv2d" => conv::conv::<T>,
         "separable_conv2d" => conv::separable::<T>,
+        "conv_transpose1d" | "conv_transpose2d" => transposed::conv::<T>,
+        "conv3d" => volume::conv::<T>,
+        "max_pool3d" => volume::max_pool::<T>,
+        "avg_pool3d" => volume::avg_pool::<T>,
         "max_pool1d" | "max_pool2d" => pool::max_pool::<T>,
         "avg_pool1d" | "avg_pool2d" => pool::avg_pool::<T>,
         "adaptive_max_pool1d" | "adaptive_max_pool2d" => pool::adaptive_max_pool::<T>,
@@ -127,6 +134,12 @@ fn run_as<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
         "global_avg_pool1d" | "global_avg_pool2d" => pool::global_avg_pool::<T>,
         "pad2d" | "zero_pad2d" => resample::pad::<T>,
         "upsample2d" => resample::upsample::<T>,
+        "lp_pool1d" | "lp_pool2d" => extra::lp_pool::<T>,
+        "max_unpool2d" => extra::max_unpool::<T>,
+        "prelu" => extra::prelu::<T>,
+        "depth_to_space" | "space_to_depth" => extra::depth_to_space::<T>,
+        "resize" => extra::resize::<T>,
+        "Add" | "Concat" | "Mul" | "Sum" => extra::join::<T>,
         "dense" => dense::dense::<T>,
         "flatten" => dense::flatten::<T>,
         "dropout" => dense::dropout::<T>,

@@ -1,8 +1,11 @@
-//! Pooling: windows, adaptive pooling where the windows are regular, and global pooling.
+//! Pooling: windows, adaptive and global.
 
 use ndarray::{Array2, Array4};
 use striate::ops::{self, Divisor};
-use striate::{AvgPool2D, Element, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D, Tensor};
+use striate::{
+    AdaptiveMaxPool1D, AdaptiveMaxPool2D, AvgPool1D, AvgPool2D, Element, GlobalAvgPool1D, GlobalAvgPool2D,
+    GlobalMaxPool1D, GlobalMaxPool2D, Layer, MaxPool1D, MaxPool2D,
+};
 
 use crate::check::Check;
 use crate::fixtures::{Case, Outcome};
@@ -27,13 +30,13 @@ fn max<T: Element>(case: &Case, check: &mut Check<'_>, slide: Slide, x: Array4<T
         check.maps("ops", "grad_x", &ops::max_pool2d_backward(grad.view(), &indices, &geometry)?)?;
     }
 
-    let mut pool = MaxPool2D::new(slide.kernel)
-        .strides(slide.strides)
-        .padding(slide.padding)
-        .dilation(slide.dilation)
-        .ceil_mode(slide.ceil_mode);
-    let grad = grad.map(Tensor::from);
-    layer::run(check, &mut pool, &x.into(), Vec::new(), grad.as_ref())?.check_maps(check)
+    let Slide { kernel, strides, padding, dilation, ceil_mode, .. } = slide;
+    if case.letters()? == "NWC" {
+        let pool = MaxPool1D::new(kernel[1]).strides(strides[1]).padding(padding);
+        return layer::run_case::<T>(case, check, &mut pool.dilation(dilation[1]).ceil_mode(ceil_mode), &[]);
+    }
+    let pool = MaxPool2D::new(kernel).strides(strides).padding(padding);
+    layer::run_case::<T>(case, check, &mut pool.dilation(dilation).ceil_mode(ceil_mode), &[])
 }
 
 pub fn avg_pool<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
@@ -55,37 +58,36 @@ fn average<T: Element>(case: &Case, check: &mut Check<'_>, slide: Slide, x: Arra
         check.maps("ops", "grad_x", &ops::avg_pool2d_backward(grad.view(), divisor, &geometry)?)?;
     }
 
-    let mut pool = AvgPool2D::new(slide.kernel)
-        .strides(slide.strides)
-        .padding(slide.padding)
-        .dilation(slide.dilation)
-        .ceil_mode(slide.ceil_mode)
-        .count_include_pad(include);
+    let Slide { kernel, strides, padding, dilation, ceil_mode, .. } = slide;
+    if case.letters()? == "NWC" {
+        let pool = AvgPool1D::new(kernel[1]).strides(strides[1]).padding(padding).dilation(dilation[1]);
+        let mut pool = pool.ceil_mode(ceil_mode).count_include_pad(include);
+        if let Divisor::Fixed(divisor) = divisor {
+            pool = pool.divisor_override(divisor);
+        }
+        return layer::run_case::<T>(case, check, &mut pool, &[]);
+    }
+    let pool = AvgPool2D::new(kernel).strides(strides).padding(padding).dilation(dilation);
+    let mut pool = pool.ceil_mode(ceil_mode).count_include_pad(include);
     if let Divisor::Fixed(divisor) = divisor {
         pool = pool.divisor_override(divisor);
     }
-    let grad = grad.map(Tensor::from);
-    layer::run(check, &mut pool, &x.into(), Vec::new(), grad.as_ref())?.check_maps(check)
-}
-
-/// Whether adaptive pooling is pooling with windows of one size: the output divides the input.
-pub fn is_regular(case: &Case) -> bool {
-    let (input, output) = (&case.tensors["x"].shape[2..], case.sizes("output_size"));
-    input.iter().zip(output).all(|(input, output)| input.is_multiple_of(output))
-}
-
-/// The windows of regular adaptive pooling.
-fn regular(case: &Case) -> Outcome<Slide> {
-    let x = case.maps::<f64>("x")?;
-    let [height, width] = case.pair("output_size", 1);
-    let kernel = [x.shape()[1] / height, x.shape()[2] / width];
-    let mut slide = Slide::of(case);
-    (slide.kernel, slide.strides) = (kernel, kernel);
-    Ok(slide)
+    layer::run_case::<T>(case, check, &mut pool, &[])
 }
 
 pub fn adaptive_max_pool<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
-    max(case, check, regular(case)?, case.maps::<T>("x")?)
+    let (x, size) = (case.maps::<T>("x")?, case.pair("output_size", 1));
+    check.maps("ops", "y", &ops::adaptive_max_pool2d(x.view(), size)?)?;
+    let (_, positions) = ops::adaptive_max_pool2d_with_positions(x.view(), size)?;
+    check.maps("ops", "indices", &positions.mapv(|position| position as f64))?;
+    if let Some(grad) = case.optional_maps::<T>("grad_y")? {
+        let grad_x = ops::adaptive_max_pool2d_backward(grad.view(), positions.view(), x.shape())?;
+        check.maps("ops", "grad_x", &grad_x)?;
+    }
+    match case.letters()? {
+        "NWC" => layer::run_case::<T>(case, check, &mut AdaptiveMaxPool1D::new(size[1]), &[]),
+        _ => layer::run_case::<T>(case, check, &mut AdaptiveMaxPool2D::new(size), &[]),
+    }
 }
 
 /// The rows of maps of one position.
@@ -109,7 +111,11 @@ pub fn global_max_pool<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcom
         let grad_x = ops::global_max_pool2d_backward(rows(&grad)?.view(), &indices, x.shape())?;
         check.maps("ops", "grad_x", &grad_x)?;
     }
-    global_layer(case, check, &mut GlobalMaxPool2D::new().keepdims(case.flag("keepdims")), x)
+    let keep = case.flag("keepdims");
+    match case.letters()? {
+        "NWC" => global_layer::<T>(case, check, &mut GlobalMaxPool1D::new().keepdims(keep)),
+        _ => global_layer::<T>(case, check, &mut GlobalMaxPool2D::new().keepdims(keep)),
+    }
 }
 
 pub fn global_avg_pool<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
@@ -118,26 +124,28 @@ pub fn global_avg_pool<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcom
     if let Some(grad) = case.optional_maps::<T>("grad_y")? {
         check.maps("ops", "grad_x", &ops::global_avg_pool2d_backward(rows(&grad)?.view(), x.shape())?)?;
     }
-    global_layer(case, check, &mut GlobalAvgPool2D::new().keepdims(case.flag("keepdims")), x)
+    let keep = case.flag("keepdims");
+    match case.letters()? {
+        "NWC" => global_layer::<T>(case, check, &mut GlobalAvgPool1D::new().keepdims(keep)),
+        _ => global_layer::<T>(case, check, &mut GlobalAvgPool2D::new().keepdims(keep)),
+    }
 }
 
-fn global_layer<T: Element>(
-    case: &Case,
-    check: &mut Check<'_>,
-    pool: &mut dyn striate::Layer<T>,
-    x: Array4<T>,
-) -> Outcome {
+fn global_layer<T: Element>(case: &Case, check: &mut Check<'_>, pool: &mut dyn Layer<T>) -> Outcome {
+    let keep = case.flag("keepdims");
     let grad = match case.optional_maps::<T>("grad_y")? {
-        Some(grad) if case.flag("keepdims") => Some(grad.into()),
+        Some(_) if keep => case.optional_like_x("grad_y")?,
         Some(grad) => Some(rows(&grad)?.into()),
         None => None,
     };
-    let mut computed = layer::run(check, pool, &x.into(), Vec::new(), grad.as_ref())?;
-    for y in [&mut computed.inference, &mut computed.training] {
-        let wanted = if case.flag("keepdims") { 4 } else { 2 };
-        check.require("keepdims", "another rank", y.ndim() == wanted);
+    let computed = layer::run(check, pool, &case.like_x("x")?, Vec::new(), grad.as_ref())?;
+    for (way, y) in computed.outputs() {
+        check.require("keepdims", "another rank", y.ndim() == if keep { case.letters()?.len() } else { 2 });
         let (batch, channels) = (y.shape()[0], y.shape()[y.ndim() - 1]);
-        *y = y.reshape(&[batch, 1, 1, channels])?;
+        check.maps(way, "y", &y.reshape(&[batch, 1, 1, channels])?.into_array())?;
     }
-    computed.check_maps(check)
+    match &computed.grad_x {
+        Some(grad_x) => check.like_x("backward", "grad_x", grad_x),
+        None => Ok(()),
+    }
 }

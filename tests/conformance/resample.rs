@@ -1,7 +1,7 @@
 //! Padding, enlarging and uneven averages of feature maps.
 
 use striate::{
-    AdaptiveAvgPool2D, Element, Interpolation, Layer, Pad2D, PadMode, Padding, Tensor, UpSample2D, ops,
+    AdaptiveAvgPool1D, AdaptiveAvgPool2D, Element, Interpolation, Pad2D, PadMode, Padding, UpSample2D, ops,
 };
 
 use crate::check::Check;
@@ -20,11 +20,6 @@ pub fn pad_mode(case: &Case) -> Outcome<PadMode> {
     })
 }
 
-fn run<T: Element>(case: &Case, check: &mut Check<'_>, layer: &mut dyn Layer<T>) -> Outcome {
-    let grad = case.optional_maps::<T>("grad_y")?.map(Tensor::from);
-    layer::run(check, layer, &case.maps::<T>("x")?.into(), Vec::new(), grad.as_ref())?.check_maps(check)
-}
-
 pub fn pad<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
     let [[top, left], [bottom, right]] = [case.pair("pads_begin", 0), case.pair("pads_end", 0)];
     let (padding, mode) = (Padding::Explicit { top, bottom, left, right }, pad_mode(case)?);
@@ -33,7 +28,7 @@ pub fn pad<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
     if let Some(grad) = case.optional_maps::<T>("grad_y")? {
         check.maps("ops", "grad_x", &ops::pad2d_backward(grad.view(), x.shape(), padding, mode)?)?;
     }
-    run::<T>(case, check, &mut Pad2D::new(padding).mode(mode))
+    layer::run_case::<T>(case, check, &mut Pad2D::new(padding).mode(mode), &[])
 }
 
 pub fn upsample<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
@@ -49,7 +44,7 @@ pub fn upsample<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
     if let Some(grad) = case.optional_maps::<T>("grad_y")? {
         check.maps("ops", "grad_x", &ops::resize2d_backward(grad.view(), x.shape(), interpolation)?)?;
     }
-    run::<T>(case, check, &mut UpSample2D::new(scale).interpolation(interpolation))
+    layer::run_case::<T>(case, check, &mut UpSample2D::new(scale).interpolation(interpolation), &[])
 }
 
 pub fn adaptive_average<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
@@ -58,5 +53,10 @@ pub fn adaptive_average<T: Element>(case: &Case, check: &mut Check<'_>) -> Outco
     if let Some(grad) = case.optional_maps::<T>("grad_y")? {
         check.maps("ops", "grad_x", &ops::adaptive_avg_pool2d_backward(grad.view(), x.shape())?)?;
     }
-    run::<T>(case, check, &mut AdaptiveAvgPool2D::new(size))
+    match size {
+        [1, length] if case.letters()? == "NWC" => {
+            layer::run_case::<T>(case, check, &mut AdaptiveAvgPool1D::new(length), &[])
+        }
+        size => layer::run_case::<T>(case, check, &mut AdaptiveAvgPool2D::new(size), &[]),
+    }
 }

@@ -14,7 +14,7 @@ pub struct Slide {
     pub padding: Padding,
     pub ceil_mode: bool,
     /// Whole numbers are summed exactly, but only by plain sums.
-    accuracy: Accuracy,
+    pub accuracy: Accuracy,
     /// What the padding comes to, whatever it is called: `[top, left]` and `[bottom, right]`.
     resolved: [[usize; 2]; 2],
 }
@@ -26,6 +26,7 @@ impl Slide {
         let padding = match case.text("padding") {
             Some("same") => Padding::Same,
             Some("valid") => Padding::Valid,
+            Some("causal") => Padding::Causal,
             _ => Padding::Explicit { top, bottom, left, right },
         };
         Slide {

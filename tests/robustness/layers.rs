@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 use striate::{
-    AvgPool2D, BatchNorm, ChannelMaxPool, Conv2D, Dense, Dropout, ErrorKind, Flatten, GlobalAvgPool2D,
-    GlobalMaxPool2D, GroupNorm, Join, Layer, LayerNorm, LocalResponseNorm, MaxPool2D, Pad2D, PadMode,
-    Padding, Parallel, Residual, Rng, Saved, Summary, Tape, Tensor, UpSample2D,
+    AdaptiveMaxPool2D, AvgPool2D, AvgPool3D, BatchNorm, ChannelMaxPool, Conv1D, Conv1DTranspose, Conv2D,
+    Conv2DTranspose, Conv3D, Dense, DepthToSpace, DepthwiseConv2D, Dropout, ErrorKind, Flatten,
+    GlobalAvgPool1D, GlobalAvgPool2D, GlobalMaxPool2D, GlobalMaxPool3D, GroupNorm, Join, Layer, LayerNorm,
+    LocalResponseNorm, LpPool2D, MaxPool1D, MaxPool2D, MaxPool3D, PReLU, Pad2D, PadMode, Padding, Parallel,
+    Residual, Rng, Saved, SeparableConv2D, SpaceToDepth, SpatialDropout, Summary, Tape, Tensor, UpSample2D,
 };
 
 use crate::allocator::frugal;
@@ -131,11 +133,39 @@ fn built() -> Vec<Box<dyn Layer>> {
         Box::new(LocalResponseNorm::new(3)),
         Box::new(Pad2D::new(Padding::all(1)).mode(PadMode::Reflect)),
         Box::new(UpSample2D::new(2)),
+        Box::new(DepthwiseConv2D::new(3)),
+        Box::new(SeparableConv2D::new(3, 2)),
+        Box::new(Conv2DTranspose::new(3, 2).strides(2)),
+        Box::new(DepthToSpace::new(2)),
+        Box::new(SpaceToDepth::new(2)),
+        Box::new(AdaptiveMaxPool2D::new(3)),
+        Box::new(LpPool2D::new(2.0, 2)),
+        Box::new(SpatialDropout::new(0.5)),
+        Box::new(PReLU::new()),
         Box::new(Residual::new(Dense::new(4))),
         Box::new(Parallel::new(Join::Multiply).with(Flatten::new()).with(Flatten::new())),
     ];
     for layer in &mut layers {
         layer.build(&[2, 4, 4, 4], &mut Rng::seed(1)).unwrap();
+    }
+    layers
+}
+
+/// One of each over sequences and volumes, with the shape that they are built for.
+fn built_otherwise() -> Vec<(Vec<usize>, Box<dyn Layer>)> {
+    let (sequences, volumes) = (vec![2, 4, 4], vec![2, 4, 4, 4, 4]);
+    let mut layers: Vec<(Vec<usize>, Box<dyn Layer>)> = vec![
+        (sequences.clone(), Box::new(Conv1D::new(3, 2))),
+        (sequences.clone(), Box::new(Conv1DTranspose::new(3, 2))),
+        (sequences.clone(), Box::new(MaxPool1D::new(2))),
+        (sequences.clone(), Box::new(GlobalAvgPool1D::new())),
+        (volumes.clone(), Box::new(Conv3D::new(3, 2))),
+        (volumes.clone(), Box::new(MaxPool3D::new(2))),
+        (volumes.clone(), Box::new(AvgPool3D::new(2))),
+        (volumes.clone(), Box::new(GlobalMaxPool3D::new())),
+    ];
+    for (shape, layer) in &mut layers {
+        layer.build(shape, &mut Rng::seed(1)).unwrap();
     }
     layers
 }
@@ -161,7 +191,8 @@ proptest! {
     /// A tape may hold anything, under any name: what a layer finds there may make no sense.
     #[test]
     fn tapes_of_rubbish_are_errors(entries in proptest::collection::vec(saved(), 0..4), grad in wild::tensor()) {
-        for mut layer in built() {
+        let others = built_otherwise().into_iter().map(|(_, layer)| layer);
+        for mut layer in built().into_iter().chain(others) {
             let mut tape = Tape::new();
             entries.iter().for_each(|entry| tape.push(layer.kind(), entry.clone()));
             let _ = frugal(|| layer.backward(grad.clone(), &mut tape.clone()));
@@ -184,6 +215,39 @@ fn a_tape_of_another_layer_is_an_error() {
             let error = other.backward(y.clone(), &mut tape.clone()).unwrap_err();
             let kinds = [ErrorKind::Tape, ErrorKind::Shape];
             assert!(kinds.contains(&error.kind()), "{} after {}: {error}", other.kind(), layer.kind());
+        }
+    }
+}
+
+/// As many entries as the layer saved, each as rubbish in turn.
+#[test]
+fn a_tape_with_one_wrong_entry_is_an_error() {
+    let maps = built().into_iter().map(|layer| (vec![2, 4, 4, 4], layer));
+    for (shape, mut layer) in maps.chain(built_otherwise()) {
+        let mut tape = Tape::new();
+        let y = layer.forward_train(Tensor::full(&shape, 0.5).unwrap(), &mut tape).unwrap();
+        let mut entries = Vec::new();
+        let kinds = [layer.kind(), "MaxPool2D", "AdaptiveMaxPool2D", "GlobalMaxPool2D", "GlobalAvgPool2D"];
+        while !tape.is_empty() {
+            let Some((kind, entry)) =
+                kinds.iter().find_map(|kind| Some((*kind, tape.clone().pop(kind).ok()?)))
+            else {
+                break;
+            };
+            tape.pop(kind).unwrap();
+            entries.insert(0, (kind, entry));
+        }
+        if !tape.is_empty() {
+            continue; // containers and activations have entries of others
+        }
+        let rubbish =
+            [Saved::Shape(vec![2, 3]), Saved::Shape(vec![usize::MAX; 5]), Saved::Bytes(vec![200; 3])];
+        for (place, rubbish) in (0..entries.len()).flat_map(|place| rubbish.iter().map(move |r| (place, r))) {
+            let mut tape = Tape::new();
+            for (i, (kind, entry)) in entries.iter().enumerate() {
+                tape.push(kind, if i == place { rubbish.clone() } else { entry.clone() });
+            }
+            assert!(layer.backward(y.clone(), &mut tape).is_err(), "{layer:?}: {rubbish:?} at {place}");
         }
     }
 }

@@ -3,10 +3,13 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use striate::{
-    Activation, AdaptiveAvgPool2D, AvgPool2D, BatchNorm, ChannelMaxPool, Conv2D, Crop2D, Dense, Dropout,
-    Flatten, GlobalAvgPool2D, GlobalMaxPool2D, GroupNorm, Initializer, InstanceNorm, Interpolation, Join,
-    Layer, LayerNorm, LocalResponseNorm, MaxPool2D, Pad2D, PadMode, Padding, Parallel, Residual, Rng,
-    RunningVariance, Sequential, Size2d, Tensor, UpSample2D, Window2d,
+    Activation, AdaptiveAvgPool1D, AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool1D, AvgPool2D, AvgPool3D,
+    BatchNorm, BlockOrder, ChannelMaxPool, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Crop2D,
+    Dense, DepthToSpace, DepthwiseConv2D, Dropout, Flatten, GlobalAvgPool2D, GlobalAvgPool3D,
+    GlobalMaxPool1D, GlobalMaxPool2D, GroupNorm, Initializer, InstanceNorm, Interpolation, Join, Layer,
+    LayerNorm, LocalResponseNorm, LpPool2D, MaxPool1D, MaxPool2D, MaxPool3D, PReLU, Pad2D, PadMode, Padding,
+    Padding3d, Parallel, Residual, Rng, RunningVariance, SeparableConv2D, Sequential, Size2d, SpaceToDepth,
+    SpatialDropout, Tensor, UpSample2D, Window2d,
 };
 
 /// A length: mostly a small one, else one that no memory holds.
@@ -65,13 +68,19 @@ pub fn padding() -> impl Strategy<Value = Padding> {
 
 /// Any shape of any rank.
 pub fn shape() -> impl Strategy<Value = Vec<usize>> {
-    prop_oneof![4 => vec(length(), 4), 1 => vec(length(), 0..=6)]
+    prop_oneof![8 => vec(length(), 4), 1 => vec(length(), 3), 1 => vec(length(), 5), 2 => vec(length(), 0..=6)]
 }
 
 /// A shape of few elements: mostly feature maps.
 pub fn small_shape() -> impl Strategy<Value = Vec<usize>> {
     let axis = || prop_oneof![12 => 1..=6_usize, 1 => Just(0)];
-    prop_oneof![6 => vec(axis(), 4), 1 => vec(axis(), 2), 1 => vec(axis(), 0..=5)]
+    prop_oneof![
+        6 => vec(axis(), 4),
+        1 => vec(axis(), 2),
+        2 => vec(axis(), 3),
+        2 => vec(axis(), 5),
+        1 => vec(axis(), 0..=5),
+    ]
 }
 
 /// Tensors, some of them with NaN and infinity inside.
@@ -116,6 +125,7 @@ pub fn activation() -> impl Strategy<Value = Activation> {
         1 => number().prop_map(|alpha| Celu { alpha }),
         1 => number().prop_map(|beta| Softplus { beta }),
         1 => (number(), number()).prop_map(|(min, max)| HardTanh { min, max }),
+        1 => (number(), number()).prop_map(|(threshold, value)| Threshold { threshold, value }),
     ]
 }
 
@@ -189,7 +199,89 @@ pub fn layer() -> impl Strategy<Value = Boxed> {
         2 => norm(),
         2 => resampling(),
         1 => branches(),
+        3 => relatives(),
+        3 => other_dimensions(),
+        2 => rarer(),
     ]
+}
+
+/// Relatives of `Conv2D` over maps.
+fn relatives() -> impl Strategy<Value = Boxed> {
+    let options = (length(), activation(), any::<bool>(), proptest::option::of(counts()));
+    (0..3, options, lengths(), counts(), counts(), padding(), count()).prop_map(
+        |(kind, (filters, activation, bias, extra), kernel, strides, dilation, padding, groups)| match kind {
+            0 => {
+                let conv = DepthwiseConv2D::new(kernel).strides(strides).dilation(dilation).padding(padding);
+                boxed(conv.depth_multiplier(filters).activation(activation).use_bias(bias))
+            }
+            1 => {
+                let conv = SeparableConv2D::new(filters, kernel).strides(strides).dilation(dilation);
+                boxed(conv.padding(padding).depth_multiplier(groups).activation(activation).use_bias(bias))
+            }
+            _ => {
+                let conv = Conv2DTranspose::new(filters, kernel).strides(strides).dilation(dilation);
+                let conv = conv.padding(padding).groups(groups).activation(activation).use_bias(bias);
+                boxed(extra.map_or(conv.clone(), |extra| conv.output_padding(extra)))
+            }
+        },
+    )
+}
+
+fn padding3d() -> impl Strategy<Value = Padding3d> {
+    let explicit = [length(), length(), length(), length(), length(), length()];
+    prop_oneof![
+        padding().prop_map(Padding3d::from),
+        explicit.prop_map(|n| Padding3d::explicit((n[0], n[1]), (n[2], n[3]), (n[4], n[5]))),
+    ]
+}
+
+/// Layers over sequences and volumes.
+fn other_dimensions() -> impl Strategy<Value = Boxed> {
+    let sizes = [length(), length(), length()];
+    let steps = prop_oneof![4 => Just([1, 1, 1]), 1 => [count(), count(), count()]];
+    let options = (length(), activation(), any::<bool>(), pad_mode());
+    (0..12, sizes, steps.clone(), steps, padding3d(), padding(), options, count()).prop_map(
+        |(kind, size, strides, dilation, around, padding, (filters, activation, flag, mode), n)| match kind {
+            0 => {
+                let conv = Conv1D::new(filters, size[0]).strides(strides[0]).dilation(dilation[0]).groups(n);
+                boxed(conv.padding(padding).padding_mode(mode).activation(activation).use_bias(flag))
+            }
+            1 => {
+                let conv = Conv1DTranspose::new(filters, size[0]).strides(strides[0]).dilation(dilation[0]);
+                boxed(conv.padding(padding).activation(activation).use_bias(flag))
+            }
+            2 | 3 => {
+                let conv = Conv3D::new(filters, size).strides(strides).dilation(dilation).padding(around);
+                boxed(conv.padding_mode(mode).activation(activation).use_bias(flag).groups(n))
+            }
+            4 => boxed(MaxPool1D::new(size[0]).strides(strides[0]).padding(padding).ceil_mode(flag)),
+            5 => boxed(AvgPool1D::new(size[0]).strides(strides[0]).padding(padding).count_include_pad(flag)),
+            6 => boxed(
+                MaxPool3D::new(size).strides(strides).dilation(dilation).padding(around).ceil_mode(flag),
+            ),
+            7 => boxed(AvgPool3D::new(size).strides(strides).padding(around).count_include_pad(flag)),
+            8 => boxed(AvgPool3D::new(size).divisor_override(n)),
+            9 => boxed(GlobalMaxPool1D::new().keepdims(flag)),
+            10 => boxed(GlobalAvgPool3D::new().keepdims(flag)),
+            _ => boxed(AdaptiveAvgPool1D::new(n)),
+        },
+    )
+}
+
+/// Rearrangements, rectifiers with weights, other kinds of pooling.
+fn rarer() -> impl Strategy<Value = Boxed> {
+    (0..7, lengths(), count(), number(), padding(), any::<bool>()).prop_map(
+        |(kind, size, n, number, padding, flag)| match kind {
+            0 => boxed(DepthToSpace::new(n).order(BlockOrder::ChannelsFirst)),
+            1 => boxed(SpaceToDepth::new(n)),
+            2 => boxed(AdaptiveMaxPool2D::new(size)),
+            3 => boxed(LpPool2D::new(number, size).padding(padding).ceil_mode(flag)),
+            4 => boxed(SpatialDropout::new(number)),
+            5 if flag => boxed(PReLU::new().single()),
+            5 => boxed(PReLU::new().per_channel()),
+            _ => boxed(PReLU::new()),
+        },
+    )
 }
 
 fn norm() -> impl Strategy<Value = Boxed> {

@@ -2,8 +2,8 @@
 
 use striate::weights::{self, Archive, Layout, Transfer};
 use striate::{
-    Activation, Conv2D, Dense, Dropout, Element, ErrorKind, Flatten, Layer, Rng, Sequential, Tensor,
-    sequential,
+    Activation, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Dense, DepthwiseConv2D, Dropout,
+    Element, ErrorKind, Flatten, Layer, Rng, SeparableConv2D, Sequential, Tensor, sequential,
 };
 
 use crate::folder::Folder;
@@ -46,6 +46,42 @@ fn every_format_and_precision_comes_back() {
     for file in ["model.safetensors", "model.npz", "model.NPZ"] {
         check::<f32>(file);
         check::<f64>(file);
+    }
+}
+
+#[test]
+fn kernels_of_every_kind_have_pytorchs_axes() {
+    let folder = Folder::new("kinds");
+    let path = folder.file("kinds.npz");
+    let pytorch = Transfer::new().layout(Layout::PyTorch);
+    /// A layer, the shape of its input, and a parameter with its shape in PyTorch.
+    type Kind = (Box<dyn Layer>, &'static [usize], &'static str, &'static [usize]);
+    let make = |seed| -> Vec<Kind> {
+        let mut layers: Vec<Kind> = vec![
+            (Box::new(Conv1D::new(4, 5)), &[1, 9, 2], "kernel", &[4, 2, 5]),
+            (Box::new(Conv3D::new(4, (1, 2, 3)).groups(2)), &[1, 5, 5, 5, 6], "kernel", &[4, 3, 1, 2, 3]),
+            (
+                Box::new(DepthwiseConv2D::new(3).depth_multiplier(2)),
+                &[1, 5, 5, 3],
+                "depthwise_kernel",
+                &[6, 1, 3, 3],
+            ),
+            (Box::new(SeparableConv2D::new(4, 3)), &[1, 5, 5, 3], "pointwise_kernel", &[4, 3, 1, 1]),
+            (Box::new(Conv2DTranspose::new(4, (2, 3)).groups(2)), &[1, 5, 5, 6], "kernel", &[6, 2, 2, 3]),
+            (Box::new(Conv1DTranspose::new(4, 3)), &[1, 5, 6], "kernel", &[6, 4, 3]),
+        ];
+        for (layer, input, ..) in &mut layers {
+            layer.build(input, &mut Rng::seed(seed)).unwrap();
+        }
+        layers
+    };
+    for ((saved, _, name, shape), (mut loaded, ..)) in make(1).into_iter().zip(make(2)) {
+        pytorch.save(&*saved, &path).unwrap();
+        assert_eq!(Archive::open(&path).unwrap().shape(name), Some(shape), "{}", saved.kind());
+        pytorch.load(&mut *loaded, &path).unwrap();
+        for ((name, saved), (_, loaded)) in saved.params().into_iter().zip(loaded.params()) {
+            assert_eq!(saved.value(), loaded.value(), "{name}");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`BatchNorm`].
 
 use super::{Affine, affine_options, moments_bytes, pop, push};
-use crate::layer::Tape;
+use crate::layer::{Step, Tape};
 use crate::layers::weights::{Spec, Weights, delegate_to_weights};
 use crate::memory::len_of;
 use crate::ops::{self, Moments, Over, check_epsilon};
@@ -245,5 +245,19 @@ impl<T: Element> Layer<T> for BatchNorm<T> {
             saved_bytes: elements * size_of::<T>() + moments_bytes::<T>(channels),
             ..self.weights.cost(&self.specs(input)?)?
         })
+    }
+    fn step(&self) -> Result<Option<Step>> {
+        check_epsilon(KIND, self.affine.epsilon)?;
+        self.weights.check()?;
+        let [mean, variance] = ["moving_mean", "moving_variance"].map(|name| self.weights.value(name));
+        let [gamma, beta] = ["gamma", "beta"].map(|name| self.weights.find(name).map(Tensor::as_slice));
+        let numbers = mean?.as_slice().iter().zip(variance?.as_slice()).enumerate();
+        let affine = numbers.map(|(channel, (mean, variance))| {
+            let weight = |weight: Option<&[T]>, none| weight.map_or(none, |w| w[channel].to_double());
+            let scale = weight(gamma, 1.0) / (variance.to_double() + self.affine.epsilon).sqrt();
+            (scale, weight(beta, 0.0) - mean.to_double() * scale)
+        });
+        let (scale, shift) = affine.unzip();
+        Ok(Some(Step::Affine { scale, shift }))
     }
 }

@@ -51,6 +51,10 @@ impl Activation {
                 let (min, max) = (T::of(min), T::of(max));
                 each(values, |x| clip(x, min, max));
             }
+            Activation::Threshold { threshold, value } => {
+                let (threshold, value) = (T::of(threshold), T::of(value));
+                each(values, |x| if x <= threshold { value } else { x });
+            }
             Activation::Tanh => each(values, T::tanh),
             Activation::Softplus { beta } => {
                 let beta = T::of(beta);
@@ -111,6 +115,10 @@ impl Activation {
             }
             Activation::HardSwish => each_with(grad, saved, |g, x| g * hard_swish_slope(x)),
             Activation::HardTanh { min, max } => each_with(grad, saved, between(T::of(min), T::of(max))),
+            Activation::Threshold { threshold, .. } => {
+                let threshold = T::of(threshold);
+                each_with(grad, saved, |g, x| if x <= threshold { zero } else { g });
+            }
             Activation::Tanh => each_with(grad, saved, |g, y| g * (one - y * y)),
             Activation::Softplus { beta } => {
                 let beta = T::of(beta);

@@ -4,7 +4,7 @@ use super::formulas::{PARALLEL_LEN, SELU_ALPHA, SELU_SCALE};
 use super::*;
 use crate::ErrorKind;
 
-const ALL: [Activation; 26] = [
+const ALL: [Activation; 27] = [
     Activation::Linear,
     Activation::Relu,
     Activation::Relu6,
@@ -25,6 +25,7 @@ const ALL: [Activation; 26] = [
     Activation::HardSigmoid,
     Activation::HardSwish,
     Activation::HardTanh { min: -0.5, max: 2.0 },
+    Activation::Threshold { threshold: 0.5, value: -1.0 },
     Activation::Tanh,
     Activation::Softplus { beta: 2.0 },
     Activation::Softsign,

@@ -1,0 +1,91 @@
+//! The options that all convolution layers share.
+
+use crate::layer::Step;
+use crate::layers::weights::{Spec, Weights};
+use crate::{Activation, Element, Initializer, Result};
+
+/// What weights start from, and what comes after the sums.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::layers) struct Finish {
+    pub(super) activation: Activation,
+    pub(super) use_bias: bool,
+    pub(super) kernel_initializer: Initializer,
+    pub(super) bias_initializer: Initializer,
+}
+
+impl Default for Finish {
+    /// As Keras' layers.
+    fn default() -> Self {
+        Finish {
+            activation: Activation::Linear,
+            use_bias: true,
+            kernel_initializer: Initializer::GlorotUniform,
+            bias_initializer: Initializer::Zeros,
+        }
+    }
+}
+
+impl Finish {
+    /// A kernel of this name and shape, and the bias of so many filters, if there is to be one.
+    pub(super) fn specs(&self, name: &'static str, kernel: &[usize], filters: usize) -> Vec<Spec> {
+        let bias = self.use_bias.then(|| Spec::new("bias", &[filters], self.bias_initializer));
+        std::iter::once(Spec::new(name, kernel, self.kernel_initializer)).chain(bias).collect()
+    }
+
+    /// Takes over the next layer's work, as [`Layer::fuse`](crate::Layer::fuse): `kernel` is the kernel's name and the
+    /// number of filters.
+    pub(super) fn fuse<T: Element, P: Default>(
+        &mut self,
+        next: &Step,
+        kernel: (&'static str, usize),
+        weights: &mut Weights<T, P>,
+    ) -> Result<bool> {
+        match next {
+            _ if self.activation != Activation::Linear => Ok(false),
+            Step::Activation(activation) => {
+                self.activation = *activation;
+                Ok(true)
+            }
+            Step::Affine { scale, shift } => {
+                let fused = weights.scale(kernel, scale, shift)?;
+                self.use_bias |= fused;
+                Ok(fused)
+            }
+        }
+    }
+}
+
+/// `activation`, `use_bias`, `kernel_initializer` and `bias_initializer` of a layer with methods `finish_mut` and `clear`.
+macro_rules! finish_options {
+    () => {
+        /// The function applied to every output. Default [`Activation::Linear`](crate::Activation::Linear).
+        #[must_use]
+        pub fn activation(mut self, activation: crate::Activation) -> Self {
+            self.finish_mut().activation = activation;
+            self
+        }
+
+        /// Whether a number is added to every map. Default `true`. A layer that is built already must be built again.
+        #[must_use]
+        pub fn use_bias(mut self, use_bias: bool) -> Self {
+            self.finish_mut().use_bias = use_bias;
+            self.clear();
+            self
+        }
+
+        /// What the kernel starts from. Default [`Initializer::GlorotUniform`](crate::Initializer::GlorotUniform).
+        #[must_use]
+        pub fn kernel_initializer(mut self, initializer: crate::Initializer) -> Self {
+            self.finish_mut().kernel_initializer = initializer;
+            self
+        }
+
+        /// What the bias starts from. Default [`Initializer::Zeros`](crate::Initializer::Zeros).
+        #[must_use]
+        pub fn bias_initializer(mut self, initializer: crate::Initializer) -> Self {
+            self.finish_mut().bias_initializer = initializer;
+            self
+        }
+    };
+}
+pub(super) use finish_options;
