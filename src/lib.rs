@@ -59,6 +59,7 @@
 //! | [`Tensor`], [`Element`] | arrays of `f32` or `f64` |
 //! | [`Layer`], [`Param`], [`Tape`] | what a layer is; write your own |
 //! | [`layers`] | convolution, pooling, dense, dropout, containers; [`Activation`], [`Initializer`] |
+//! | [`models`] | LeNet-5, VGG, ResNet, MobileNet, SqueezeNet |
 //! | [`ops`] | the same as plain functions on ndarray views |
 //! | [`Window2d`], [`Geometry2d`], [`Padding`] | the arithmetic of sizes, strides, dilation and padding |
 //! | [`train`] | losses, optimizers, schedules, metrics, the loop |
@@ -94,6 +95,7 @@ mod kernels;
 mod layer;
 pub mod layers;
 mod memory;
+pub mod models;
 pub mod ops;
 #[cfg(feature = "image")]
 mod picture;
