@@ -119,12 +119,12 @@ pub use kernels::simd::{Isa, force_isa, isa};
 pub use layer::{Layer, Name, Param, Saved, Step, Tape};
 pub use layers::{
     AdaptiveAvgPool1D, AdaptiveAvgPool2D, AdaptiveMaxPool1D, AdaptiveMaxPool2D, AvgPool1D, AvgPool2D,
-    AvgPool3D, BatchNorm, ChannelMaxPool, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Crop2D,
-    Dense, DepthToSpace, DepthwiseConv2D, Dropout, Flatten, GlobalAvgPool1D, GlobalAvgPool2D,
-    GlobalAvgPool3D, GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D, GroupNorm, InstanceNorm, Join,
-    LayerNorm, LocalResponseNorm, LpPool1D, LpPool2D, MaxPool1D, MaxPool2D, MaxPool3D, PReLU, Pad2D,
-    Parallel, Residual, RunningVariance, SeparableConv2D, Sequential, SpaceToDepth, SpatialDropout,
-    UpSample2D, ZeroPad2D,
+    AvgPool3D, BatchNorm, ChannelMaxPool, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D,
+    Conv3DTranspose, Crop2D, Dense, DepthToSpace, DepthwiseConv2D, Dropout, Flatten, GlobalAvgPool1D,
+    GlobalAvgPool2D, GlobalAvgPool3D, GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D, GroupNorm,
+    InstanceNorm, Join, LayerNorm, LocalResponseNorm, LpPool1D, LpPool2D, MaxPool1D, MaxPool2D, MaxPool3D,
+    PReLU, Pad2D, Parallel, Residual, RunningVariance, SeparableConv2D, Sequential, SpaceToDepth,
+    SpatialDropout, UpSample2D, ZeroPad2D,
 };
 pub use ops::{Activation, BlockOrder, Interpolation};
 pub use rng::Rng;

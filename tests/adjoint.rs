@@ -11,12 +11,12 @@ use striate::ops::{self, Divisor};
 use striate::{
     Accuracy, Activation, AdaptiveAvgPool1D, AdaptiveAvgPool2D, AdaptiveMaxPool1D, AdaptiveMaxPool2D,
     AvgPool1D, AvgPool2D, AvgPool3D, BatchNorm, BlockOrder, ChannelMaxPool, Conv1D, Conv1DTranspose, Conv2D,
-    Conv2DTranspose, Conv3D, Crop2D, Dense, DepthToSpace, DepthwiseConv2D, Element, Flatten, Geometry2d,
-    GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D, GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D,
-    GroupNorm, InstanceNorm, Interpolation, Join, Layer, LayerNorm, LocalResponseNorm, LpPool1D, LpPool2D,
-    MaxPool1D, MaxPool2D, MaxPool3D, PReLU, Pad2D, PadMode, Padding, Padding3d, Parallel, Residual, Rng,
-    RunningVariance, SeparableConv2D, Sequential, SpaceToDepth, Tape, Tensor, UpSample2D, WindowAxis,
-    sequential,
+    Conv2DTranspose, Conv3D, Conv3DTranspose, Crop2D, Dense, DepthToSpace, DepthwiseConv2D, Element, Flatten,
+    Geometry2d, GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D, GlobalMaxPool1D, GlobalMaxPool2D,
+    GlobalMaxPool3D, GroupNorm, InstanceNorm, Interpolation, Join, Layer, LayerNorm, LocalResponseNorm,
+    LpPool1D, LpPool2D, MaxPool1D, MaxPool2D, MaxPool3D, PReLU, Pad2D, PadMode, Padding, Padding3d, Parallel,
+    Residual, Rng, RunningVariance, SeparableConv2D, Sequential, SpaceToDepth, Tape, Tensor, UpSample2D,
+    WindowAxis, sequential,
 };
 
 /// The outcome of one case of a property.
@@ -521,6 +521,24 @@ fn relatives_of_convolution_have_their_slopes() {
             &[2, 5, 4, 6, 4],
             Box::new(
                 Conv3D::new(6, (3, 2, 3)).strides((2, 1, 2)).dilation((1, 2, 1)).padding(uneven).groups(2),
+            ),
+        ),
+        (
+            "transposed volumes",
+            &[2, 3, 2, 4, 4],
+            Box::new(
+                Conv3DTranspose::new(6, (3, 2, 3))
+                    .strides((2, 1, 3))
+                    .groups(2)
+                    .padding(Padding3d::all(1))
+                    .output_padding((1, 0, 2)),
+            ),
+        ),
+        (
+            "transposed volumes, same",
+            &[2, 3, 2, 4, 2],
+            Box::new(
+                Conv3DTranspose::new(3, 3).strides(2).padding(Padding::Same).activation(Activation::Tanh),
             ),
         ),
         (

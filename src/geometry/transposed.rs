@@ -67,9 +67,18 @@ impl Window2d {
     }
 }
 
+impl Geometry2d {
+    /// How many rows and columns of its input an output of the transposed convolution sees: of the windows over a position,
+    /// as many as fit into one stride after the other.
+    pub(crate) fn inputs_of_an_output(&self) -> [usize; 2] {
+        [self.rows, self.cols]
+            .map(|axis| extent(axis.kernel, axis.dilation).unwrap_or(usize::MAX).div_ceil(axis.stride))
+    }
+}
+
 impl WindowAxis {
     /// The axis along which a window has as many places as `input` has positions.
-    fn transposed(
+    pub(super) fn transposed(
         (input, kernel, stride, dilation): (usize, usize, usize, usize),
         (padding, axis): (Padding, usize),
         output_padding: Option<usize>,

@@ -275,6 +275,46 @@ impl Window3d {
         Ok((depth, self.planes.conv(&stacked, &[kh, kw, group_in, filters])?))
     }
 
+    /// A transposed convolution of an input `[batch, depth, height, width, channels]` with a kernel
+    /// `[kd, kh, kw, filters / groups, channels]` as one of feature maps: every input plane gives a map whose channels are
+    /// `kd` output planes. Returns the axis of planes of the convolution that goes the other way, its geometry over maps, and
+    /// the shape of the result.
+    pub(crate) fn conv_transpose(
+        &self,
+        operation: &'static str,
+        input: &[usize],
+        kernel: &[usize],
+        output_padding: Option<[usize; 3]>,
+    ) -> Result<(WindowAxis, Geometry2d, [usize; 5])> {
+        let [batch, depth, height, width, channels] = volumes(operation, input)?;
+        let &[kd, kh, kw, group_out, kernel_in] = kernel else {
+            let expected = "a kernel of [depth, height, width, filters / groups, channels]";
+            return Err(Error::shape(operation, expected, kernel));
+        };
+        if kd != self.kernel_depth() {
+            return Err(Error::shape(
+                operation,
+                format_args!("a kernel {} deep", self.kernel_depth()),
+                kernel,
+            ));
+        }
+        if self.depth.padding == Padding::Causal {
+            return Err(Error::argument(operation, "valid, same or explicit padding", "causal"));
+        }
+        let sizes = (depth, kd, self.depth.strides[0], self.depth.dilation[0]);
+        let extra = output_padding.map(|[depth, ..]| depth);
+        let depth = WindowAxis::transposed(sizes, (self.depth.padding, 0), extra)
+            .map_err(|fault| fault.on(operation, "depth"))?;
+        let maps = [len_of(operation, &[batch, depth.output])?, height, width, channels];
+        let stacked = [kh, kw, len_of(operation, &[group_out, kd])?, kernel_in];
+        let extra = output_padding.map(|[_, height, width]| [height, width]);
+        let planes = self.planes.conv_transpose(&maps, &stacked, extra)?;
+        let [_, height, width, wide] = planes.input_shape();
+        let output = [batch, depth.input, height, width, wide / kd];
+        len_of(operation, &output)?;
+        Ok((depth, planes, output))
+    }
+
     /// The axis of planes, and the shape of the maps `[batch * new depth, height, width, kd * channels]`.
     pub(crate) fn stacked(
         &self,

@@ -5,11 +5,13 @@ mod finish;
 mod line;
 mod sliding;
 mod transposed;
+mod transposed_volume;
 mod volume;
 
 pub use depthwise::{DepthwiseConv2D, SeparableConv2D};
 pub use line::{Conv1D, Conv1DTranspose};
 pub use transposed::Conv2DTranspose;
+pub use transposed_volume::Conv3DTranspose;
 pub use volume::Conv3D;
 
 use super::delegate::delegate_layer;

@@ -245,18 +245,7 @@ impl<T: Element> Layer<T> for Dense<T> {
     }
 
     fn fuse(&mut self, next: &Step) -> Result<bool> {
-        match next {
-            _ if self.activation != Activation::Linear => Ok(false),
-            Step::Activation(activation) => {
-                self.activation = *activation;
-                Ok(true)
-            }
-            Step::Affine { scale, shift } => {
-                let fused = self.weights.scale(("kernel", self.units), scale, shift)?;
-                self.use_bias |= fused;
-                Ok(fused)
-            }
-        }
+        self.weights.fuse(next, ("kernel", self.units), &mut self.activation, &mut self.use_bias)
     }
 }
 

@@ -6,7 +6,7 @@
 //! | [`Conv1D`], [`Conv3D`] | the same over sequences and volumes | `Conv1D`, `Conv3D` | `Conv1d`, `Conv3d` |
 //! | [`DepthwiseConv2D`] | every channel with filters of its own | `DepthwiseConv2D` | `Conv2d(groups=c)` |
 //! | [`SeparableConv2D`] | that, and then a mixture of channels | `SeparableConv2D` | |
-//! | [`Conv2DTranspose`], [`Conv1DTranspose`] | convolution backwards, which enlarges | `Conv2DTranspose` | `ConvTranspose2d` |
+//! | [`Conv2DTranspose`], [`Conv1DTranspose`], [`Conv3DTranspose`] | convolution backwards, which enlarges | `Conv2DTranspose` | `ConvTranspose2d` |
 //! | [`MaxPool2D`], [`MaxPool1D`], [`MaxPool3D`] | the largest of every window | `MaxPooling2D` | `MaxPool2d` |
 //! | [`AvgPool2D`], [`AvgPool1D`], [`AvgPool3D`] | the mean of every window | `AveragePooling2D` | `AvgPool2d` |
 //! | [`GlobalMaxPool2D`], [`GlobalMaxPool1D`], [`GlobalMaxPool3D`] | the largest of every map | `GlobalMaxPooling2D` | `AdaptiveMaxPool2d(1)` |
@@ -61,7 +61,10 @@ pub use adaptive_max::{AdaptiveMaxPool1D, AdaptiveMaxPool2D};
 pub use avg_pool::AvgPool2D;
 pub use branches::{Join, Parallel, Residual};
 pub use channel_pool::ChannelMaxPool;
-pub use conv::{Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, DepthwiseConv2D, SeparableConv2D};
+pub use conv::{
+    Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose, DepthwiseConv2D,
+    SeparableConv2D,
+};
 pub use dense::Dense;
 pub use dropout::{Dropout, SpatialDropout};
 pub use flatten::Flatten;

@@ -1,8 +1,8 @@
 //! The weights of a layer: named parameters, made together, and what inference prepares from them.
 
-use crate::layer::{Name, Param};
+use crate::layer::{Name, Param, Step};
 use crate::memory::len_of;
-use crate::{Cost, Element, Error, Initializer, Result, Rng, Tensor};
+use crate::{Activation, Cost, Element, Error, Initializer, Result, Rng, Tensor};
 
 /// What a weight is made from.
 #[derive(Clone, Debug)]
@@ -125,9 +125,32 @@ impl<T: Element, P: Default> Weights<T, P> {
         }
     }
 
+    /// Takes over the next layer's work, as [`Layer::fuse`](crate::Layer::fuse), for a layer with such a kernel and bias
+    /// before its activation: `kernel` is the kernel's name and the number of filters, its columns.
+    pub(super) fn fuse(
+        &mut self,
+        next: &Step,
+        kernel: (&'static str, usize),
+        activation: &mut Activation,
+        use_bias: &mut bool,
+    ) -> Result<bool> {
+        match next {
+            _ if *activation != Activation::Linear => Ok(false),
+            Step::Activation(next) => {
+                *activation = *next;
+                Ok(true)
+            }
+            Step::Affine { scale, shift } => {
+                let fused = self.scale(kernel, scale, shift)?;
+                *use_bias |= fused;
+                Ok(fused)
+            }
+        }
+    }
+
     /// Lets the outputs be `scale` times what they were, plus `shift`: all rows of `filters` numbers of the weight `kernel`
     /// are scaled, and there is a bias from now on. `false` if there are not as many numbers as filters.
-    pub(super) fn scale(
+    fn scale(
         &mut self,
         (kernel, filters): (&'static str, usize),
         scale: &[f64],

@@ -11,7 +11,7 @@
 //!
 //! The counts are those of torchvision (MobileNetV1: of Keras), for 1000 classes (LeNet-5: for 10), without the moving means
 //! and variances. Pictures may have other sizes, except for LeNet-5. The outputs are scores, to be put into
-//! [`SoftmaxCrossEntropy`](crate::train::SoftmaxCrossEntropy) or [`Activation::Softmax`](crate::Activation::Softmax).
+//! [`SoftmaxCrossEntropy`](crate::train::SoftmaxCrossEntropy) or [`Activation::Softmax`].
 //!
 //! ```
 //! use striate::{Sequential, models};

@@ -53,14 +53,19 @@ pub fn conv2d_transpose<T: Element>(
     let mut out = unwritten(OP, &shape)?;
     T::conv_backward_input(&contiguous(OP, x)?, &contiguous(OP, kernel)?, geometry, &mut out);
     if let Some(bias) = bias {
-        let bias = contiguous(OP, bias)?;
-        let add = |pixel: &mut [T]| pixel.iter_mut().zip(&*bias).for_each(|(y, &b)| *y += b);
-        match out.len() < PARALLEL {
-            true => out.chunks_exact_mut(filters).for_each(add),
-            false => out.par_chunks_exact_mut(filters).with_min_len(PARALLEL / filters).for_each(add),
-        }
+        add_bias(&mut out, &contiguous(OP, bias)?);
     }
     to_array(OP, shape, out)
+}
+
+/// Adds a number for each channel to every position.
+pub(super) fn add_bias<T: Element>(values: &mut [T], bias: &[T]) {
+    let channels = bias.len().max(1);
+    let add = |pixel: &mut [T]| pixel.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+    match values.len() < PARALLEL {
+        true => values.chunks_exact_mut(channels).for_each(add),
+        false => values.par_chunks_exact_mut(channels).with_min_len(PARALLEL / channels).for_each(add),
+    }
 }
 
 /// The gradient of a loss with respect to the input of [`conv2d_transpose`], from `grad`, that with respect to its output:

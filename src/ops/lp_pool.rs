@@ -21,8 +21,8 @@ pub(crate) fn check_power<T: Element>(op: &'static str, p: f64) -> Result<()> {
 /// y[n, y, x, c] = (sum over i, j of |x[n, y*s + i*d - top, x*s + j*d - left, c]| ^ p) ^ (1 / p)
 /// ```
 ///
-/// a sum for `p = 1`, near the maximum for a large one. ONNX' `LpPool`; PyTorch's `lp_pool2d`, which takes no magnitudes
-/// and so fails for negative inputs and odd `p`.
+/// a sum for `p = 1`, near the maximum for a large one. ONNX' `LpPool`; PyTorch's `lp_pool2d` takes no magnitudes: there,
+/// negative numbers count against positive ones if `p` is odd.
 ///
 /// # Errors
 /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) unless `p` is above 0, else as [`max_pool2d`](super::max_pool2d).

@@ -28,7 +28,10 @@ pub use conv::{conv2d, conv2d_backward_bias, conv2d_backward_input, conv2d_backw
 pub use conv_transpose::{
     conv2d_transpose, conv2d_transpose_backward_input, conv2d_transpose_backward_kernel,
 };
-pub use conv3d::{conv3d, conv3d_backward_input, conv3d_backward_kernel};
+pub use conv3d::{
+    conv3d, conv3d_backward_input, conv3d_backward_kernel, conv3d_transpose, conv3d_transpose_backward_input,
+    conv3d_transpose_backward_kernel,
+};
 pub use dense::{dense, dense_backward_bias, dense_backward_input, dense_backward_kernel};
 pub use dropout::{dropout, dropout_backward};
 pub use global_pool::{

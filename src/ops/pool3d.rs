@@ -202,7 +202,7 @@ pub fn avg_pool3d<T: Element>(
 /// use striate::{Window3d, ops::{self, Divisor}};
 /// let grad = Array5::<f32>::from_elem((1, 1, 1, 1, 1), 8.0);
 /// let dx = ops::avg_pool3d_backward(grad.view(), Divisor::InsideInput, &[1, 2, 2, 2, 1], &Window3d::new(2))?;
-/// assert_eq!(dx, Array5::ones((1, 2, 2, 2, 1)));
+/// assert_eq!(dx, Array5::<f32>::ones((1, 2, 2, 2, 1)));
 /// # Ok::<(), striate::Error>(())
 /// ```
 pub fn avg_pool3d_backward<T: Element>(

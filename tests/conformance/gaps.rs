@@ -53,8 +53,6 @@ macro_rules! gaps {
 /// The table. A case is left out by the first row that it matches.
 #[rustfmt::skip]
 pub const GAPS: &[Gap] = gaps! {
-    "torch_golden" | "conv_transpose3d" | ALL, any => "no transposed convolution of volumes";
-
     "onnx_nodes" | "Add Celu Clip ConvInteger MaxPool Mul Pad QLinearConv" | TYPES, is_of_other_type
         => "tensors hold f32 and f64";
     "onnx_nodes" | "Resize" | "in conventions other than PyTorch's", is_resized_otherwise

@@ -123,6 +123,7 @@ fn run_as<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
         "conv1d" | "conv2d" | "depthwise_conv2d" => conv::conv::<T>,
         "separable_conv2d" => conv::separable::<T>,
         "conv_transpose1d" | "conv_transpose2d" => transposed::conv::<T>,
+        "conv_transpose3d" => volume::conv_transpose::<T>,
         "conv3d" => volume::conv::<T>,
         "max_pool3d" => volume::max_pool::<T>,
         "avg_pool3d" => volume::avg_pool::<T>,

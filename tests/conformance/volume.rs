@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array5, ArrayView2};
 use striate::ops::{self, Divisor};
-use striate::{AvgPool3D, Conv3D, Element, MaxPool3D, Padding, Padding3d, Tensor, Window3d};
+use striate::{AvgPool3D, Conv3D, Conv3DTranspose, Element, MaxPool3D, Padding, Padding3d, Tensor, Window3d};
 
 use crate::activation;
 use crate::check::Check;
@@ -71,6 +71,36 @@ pub fn conv<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
         .use_bias(bias.is_some());
     let bias = bias.is_some().then_some(("bias", "b", "O"));
     let weights: Vec<_> = std::iter::once(("kernel", "w", "DHWIO")).chain(bias).collect();
+    layer::run_case(case, check, &mut layer, &weights)
+}
+
+pub fn conv_transpose<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
+    let extra = case.attr("output_padding").map(|_| case.triple("output_padding", 0));
+    let groups = case.index("groups").unwrap_or(1);
+    let (window, x) = (window(case).groups(groups), volumes::<T>(case, "x")?);
+    let kernel: Array5<T> = case.arranged("w", "DHWOI")?.mapv(T::of).into_dimensionality()?;
+    let bias: Option<Array1<T>> = case.vector("b")?;
+    let bias_view = bias.as_ref().map(|bias| bias.view());
+    let y = ops::conv3d_transpose(x.view(), kernel.view(), bias_view, &window, extra)?;
+    check.arranged("ops", "y", "NDHWC", &y)?;
+    if case.has("grad_y") {
+        let grad = volumes::<T>(case, "grad_y")?;
+        let (grad, shape) = (grad.view(), x.shape());
+        let grad_x = ops::conv3d_transpose_backward_input(grad, kernel.view(), shape, &window, extra)?;
+        check.arranged("ops", "grad_x", "NDHWC", &grad_x)?;
+        let grad_w = ops::conv3d_transpose_backward_kernel(x.view(), grad, kernel.shape(), &window, extra)?;
+        check.arranged("ops", "grad_w", "DHWOI", &grad_w)?;
+    }
+    let layer = Conv3DTranspose::<T>::new(kernel.shape()[3] * groups, case.triple("kernel", 1))
+        .strides(case.triple("strides", 1))
+        .dilation(case.triple("dilations", 1))
+        .padding(padding(case))
+        .groups(groups)
+        .activation(activation::fused(case)?)
+        .use_bias(bias.is_some());
+    let mut layer = extra.map_or(layer.clone(), |extra| layer.output_padding(extra));
+    let bias = bias.is_some().then_some(("bias", "b", "O"));
+    let weights: Vec<_> = std::iter::once(("kernel", "w", "DHWOI")).chain(bias).collect();
     layer::run_case(case, check, &mut layer, &weights)
 }
 

@@ -3,10 +3,11 @@
 use proptest::prelude::*;
 use striate::{
     AdaptiveMaxPool2D, AvgPool2D, AvgPool3D, BatchNorm, ChannelMaxPool, Conv1D, Conv1DTranspose, Conv2D,
-    Conv2DTranspose, Conv3D, Dense, DepthToSpace, DepthwiseConv2D, Dropout, ErrorKind, Flatten,
-    GlobalAvgPool1D, GlobalAvgPool2D, GlobalMaxPool2D, GlobalMaxPool3D, GroupNorm, Join, Layer, LayerNorm,
-    LocalResponseNorm, LpPool2D, MaxPool1D, MaxPool2D, MaxPool3D, PReLU, Pad2D, PadMode, Padding, Parallel,
-    Residual, Rng, Saved, SeparableConv2D, SpaceToDepth, SpatialDropout, Summary, Tape, Tensor, UpSample2D,
+    Conv2DTranspose, Conv3D, Conv3DTranspose, Dense, DepthToSpace, DepthwiseConv2D, Dropout, ErrorKind,
+    Flatten, GlobalAvgPool1D, GlobalAvgPool2D, GlobalMaxPool2D, GlobalMaxPool3D, GroupNorm, Join, Layer,
+    LayerNorm, LocalResponseNorm, LpPool2D, MaxPool1D, MaxPool2D, MaxPool3D, PReLU, Pad2D, PadMode, Padding,
+    Parallel, Residual, Rng, Saved, SeparableConv2D, SpaceToDepth, SpatialDropout, Summary, Tape, Tensor,
+    UpSample2D,
 };
 
 use crate::allocator::frugal;
@@ -160,6 +161,7 @@ fn built_otherwise() -> Vec<(Vec<usize>, Box<dyn Layer>)> {
         (sequences.clone(), Box::new(MaxPool1D::new(2))),
         (sequences.clone(), Box::new(GlobalAvgPool1D::new())),
         (volumes.clone(), Box::new(Conv3D::new(3, 2))),
+        (volumes.clone(), Box::new(Conv3DTranspose::new(3, 2))),
         (volumes.clone(), Box::new(MaxPool3D::new(2))),
         (volumes.clone(), Box::new(AvgPool3D::new(2))),
         (volumes.clone(), Box::new(GlobalMaxPool3D::new())),

@@ -4,12 +4,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use striate::{
     Activation, AdaptiveAvgPool1D, AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool1D, AvgPool2D, AvgPool3D,
-    BatchNorm, BlockOrder, ChannelMaxPool, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Crop2D,
-    Dense, DepthToSpace, DepthwiseConv2D, Dropout, Flatten, GlobalAvgPool2D, GlobalAvgPool3D,
-    GlobalMaxPool1D, GlobalMaxPool2D, GroupNorm, Initializer, InstanceNorm, Interpolation, Join, Layer,
-    LayerNorm, LocalResponseNorm, LpPool2D, MaxPool1D, MaxPool2D, MaxPool3D, PReLU, Pad2D, PadMode, Padding,
-    Padding3d, Parallel, Residual, Rng, RunningVariance, SeparableConv2D, Sequential, Size2d, SpaceToDepth,
-    SpatialDropout, Tensor, UpSample2D, Window2d,
+    BatchNorm, BlockOrder, ChannelMaxPool, Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D,
+    Conv3DTranspose, Crop2D, Dense, DepthToSpace, DepthwiseConv2D, Dropout, Flatten, GlobalAvgPool2D,
+    GlobalAvgPool3D, GlobalMaxPool1D, GlobalMaxPool2D, GroupNorm, Initializer, InstanceNorm, Interpolation,
+    Join, Layer, LayerNorm, LocalResponseNorm, LpPool2D, MaxPool1D, MaxPool2D, MaxPool3D, PReLU, Pad2D,
+    PadMode, Padding, Padding3d, Parallel, Residual, Rng, RunningVariance, SeparableConv2D, Sequential,
+    Size2d, SpaceToDepth, SpatialDropout, Tensor, UpSample2D, Window2d,
 };
 
 /// A length: mostly a small one, else one that no memory holds.
@@ -240,7 +240,7 @@ fn other_dimensions() -> impl Strategy<Value = Boxed> {
     let sizes = [length(), length(), length()];
     let steps = prop_oneof![4 => Just([1, 1, 1]), 1 => [count(), count(), count()]];
     let options = (length(), activation(), any::<bool>(), pad_mode());
-    (0..12, sizes, steps.clone(), steps, padding3d(), padding(), options, count()).prop_map(
+    (0..13, sizes, steps.clone(), steps, padding3d(), padding(), options, count()).prop_map(
         |(kind, size, strides, dilation, around, padding, (filters, activation, flag, mode), n)| match kind {
             0 => {
                 let conv = Conv1D::new(filters, size[0]).strides(strides[0]).dilation(dilation[0]).groups(n);
@@ -263,6 +263,10 @@ fn other_dimensions() -> impl Strategy<Value = Boxed> {
             8 => boxed(AvgPool3D::new(size).divisor_override(n)),
             9 => boxed(GlobalMaxPool1D::new().keepdims(flag)),
             10 => boxed(GlobalAvgPool3D::new().keepdims(flag)),
+            11 => {
+                let conv = Conv3DTranspose::new(filters, size).strides(strides).dilation(dilation);
+                boxed(conv.padding(around).activation(activation).use_bias(flag))
+            }
             _ => boxed(AdaptiveAvgPool1D::new(n)),
         },
     )

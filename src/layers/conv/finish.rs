@@ -40,18 +40,7 @@ impl Finish {
         kernel: (&'static str, usize),
         weights: &mut Weights<T, P>,
     ) -> Result<bool> {
-        match next {
-            _ if self.activation != Activation::Linear => Ok(false),
-            Step::Activation(activation) => {
-                self.activation = *activation;
-                Ok(true)
-            }
-            Step::Affine { scale, shift } => {
-                let fused = weights.scale(kernel, scale, shift)?;
-                self.use_bias |= fused;
-                Ok(fused)
-            }
-        }
+        weights.fuse(next, kernel, &mut self.activation, &mut self.use_bias)
     }
 }
 

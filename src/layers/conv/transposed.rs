@@ -125,15 +125,10 @@ impl<T: Element> Layer<T> for Transposed<T> {
         let geometry = self.geometry(input)?;
         let activation = Layer::<T>::cost(&self.finish.activation, &geometry.input_shape())?;
         let saved_bytes = len_of(self.kind, input)?.saturating_mul(size_of::<T>());
-        // Of the windows over the output, those that meet a position start at different inputs.
-        let extent = [geometry.rows(), geometry.cols()].map(|axis| {
-            let reach = (axis.kernel() - 1).saturating_mul(axis.dilation()).saturating_add(1);
-            reach.div_ceil(axis.stride())
-        });
         Ok(Cost {
             multiplications: geometry.multiplications(),
             saved_bytes: saved_bytes.saturating_add(activation.saved_bytes),
-            reach: Reach::Window { extent, strides: [1, 1] },
+            reach: Reach::Window { extent: geometry.inputs_of_an_output(), strides: [1, 1] },
             ..self.weights.cost(&self.specs(input)?)?
         })
     }
