@@ -129,3 +129,14 @@ pub fn join<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
     check.compare("forward", output, &to_end(case.values(output)?.clone(), axis), y.view());
     Ok(())
 }
+
+/// To the shape of the output, whatever the way in which the case writes it.
+pub fn reshape<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
+    let shape = case.values("reshaped")?.shape();
+    check.raw("Tensor", "reshaped", &case.tensor::<T>("data")?.reshape(shape)?)
+}
+
+/// Channels first to channels last.
+pub fn transpose<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
+    check.raw("Tensor", "transposed", &case.tensor::<T>("data")?.to_channels_last()?)
+}

@@ -141,6 +141,8 @@ fn run_as<T: Element>(case: &Case, check: &mut Check<'_>) -> Outcome {
         "depth_to_space" | "space_to_depth" => extra::depth_to_space::<T>,
         "resize" => extra::resize::<T>,
         "Add" | "Concat" | "Mul" | "Sum" => extra::join::<T>,
+        "Reshape" => extra::reshape::<T>,
+        "Transpose" => extra::transpose::<T>,
         "dense" => dense::dense::<T>,
         "flatten" => dense::flatten::<T>,
         "dropout" => dense::dropout::<T>,
