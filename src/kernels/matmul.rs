@@ -297,13 +297,14 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                     let first = row == 0 && runs.length() <= SHORT_RUN;
                     tiles.each_panel::<S, M, V>(simd, row, |panel, next, sums| {
                         // The first tile brings the next panel near, as much with each run as the run needs.
-                        let ahead = if first && size_of_val(panel) >= LARGE_PANEL { next } else { &[] };
+                        let large = first && size_of_val(panel) >= LARGE_PANEL;
+                        let ahead = if large { Some(next) } else { None };
                         left.each(
                             lines.clone(),
                             panel,
                             V * S::LANES,
                             |part| {
-                                if let Some(part) = ahead.get(part) {
+                                if let Some(part) = ahead.and_then(|next| next.get(part)) {
                                     simd.prefetch_read(part);
                                 }
                             },

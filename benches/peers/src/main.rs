@@ -16,10 +16,10 @@ mod data;
 mod engines;
 #[path = "../../support/machine.rs"]
 mod machine;
-#[path = "../../support/suite.rs"]
-mod suite;
 #[path = "../../support/models.rs"]
 mod models;
+#[path = "../../support/suite.rs"]
+mod suite;
 mod timing;
 
 use std::collections::HashMap;

@@ -90,20 +90,24 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
         let part = length * width;
         let mut right = right[lines.start * in_line * part..][..lines.len() * in_line * part].as_ptr();
         let mut numbers = Numbers { starts: &self.starts, index: 0 };
-        for line in lines {
-            for run in 0..in_line {
-                let index = line * in_line + run;
-                before(index * part..(index + 1) * part);
-                numbers.index = line * line_pitch + run * pitch;
-                for _ in 0..length {
-                    // SAFETY: the slice that `right` began with has a chunk of `width` for every number of these lines,
-                    // of which this is the next.
-                    let chunk = unsafe { std::slice::from_raw_parts(right, width) };
-                    f(&numbers, chunk);
-                    numbers.index += 1;
-                    // SAFETY: as above: the next chunk, or the slice's end.
-                    right = unsafe { right.add(width) };
-                }
+        // One loop over the runs of all lines: in two, the places of all rows would be kept twice.
+        let (mut line, mut run) = (lines.start * line_pitch, 0);
+        let mut start = line;
+        for index in lines.start * in_line..lines.end * in_line {
+            before(index * part..(index + 1) * part);
+            for step in 0..length {
+                numbers.index = start + step;
+                // SAFETY: the slice that `right` began with has a chunk of `width` for every number of these lines, of
+                // which this is the next.
+                let chunk = unsafe { std::slice::from_raw_parts(right, width) };
+                f(&numbers, chunk);
+                // SAFETY: as above: the next chunk, or the slice's end.
+                right = unsafe { right.add(width) };
+            }
+            (run, start) = (run + 1, start + pitch);
+            if run == in_line {
+                (line, run) = (line + line_pitch, 0);
+                start = line;
             }
         }
     }

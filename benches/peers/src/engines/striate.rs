@@ -1,6 +1,6 @@
 //! striate, as its users call it: a built layer, whose packed weights the first call leaves in it.
 
-use striate::{Layer as _, Rng};
+use striate::{Layer as _, Rng, Sequential};
 
 use super::{Layer, Prepared, Setup};
 use crate::Result;
@@ -35,7 +35,7 @@ fn weighed(mut network: Sequential, input: &[usize]) -> Result<Sequential> {
         let shape = param.value().shape().to_vec();
         let scale = match shape.as_slice() {
             [_] => 0.1,
-            [inputs @ .., _] => (24.0 / inputs.iter().product::<usize>() as f64).sqrt() as f32,
+            [inputs @ .., _] => (24.0_f64 / inputs.iter().product::<usize>() as f64).sqrt() as f32,
             [] => 1.0,
         };
         param.set_value(data::tensor(Role::Parameter(index), &shape)?.map(|x| x * scale))?;
