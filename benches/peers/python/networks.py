@@ -38,6 +38,7 @@ class Graph:
             [self._kernel(kernel, lambda kernel: kernel.transpose(3, 2, 0, 1)), self._bias(filters)],
             strides=[stride] * 2,
             pads=begin + [pad - first for pad, first in zip(pads, begin)],
+            dilations=[1, 1],
             group=groups,
         )
         self.operations += 2 * out[0] * out[1] * math.prod(kernel)
