@@ -308,9 +308,12 @@ fn windows<'a, T: Element, S: Simd<T>>(
     let (count, pitch) = (line.seen.len(), rows.beyond_first(1) * cols.source * channels);
     let start =
         line.source.wrapping_add(line.seen.start.wrapping_mul(pitch)).wrapping_add(column * channels + first);
-    let source = Grid::new(&source[start..], [count, pitch], [columns, channels], PAIR);
+    // Where a window sees nothing, that may be beyond the end.
+    let source = &source[start.min(source.len())..];
+    let source = Grid::new(source, [count, pitch], [columns, channels], PAIR);
     let start = (line.seen.start * cols.taps + tap) * channels + first;
-    let weights = Grid::new(&weights.values[start..], [count, cols.taps * channels], [taps, channels], PAIR);
+    let weights = &weights.values[start.min(weights.values.len())..];
+    let weights = Grid::new(weights, [count, cols.taps * channels], [taps, channels], PAIR);
     (source, weights)
 }
 

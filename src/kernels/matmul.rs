@@ -327,7 +327,8 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
 }
 
 impl<T: Element> Tiles<'_, '_, '_, T> {
-    /// Starts the sums of each tile of `M` rows from `row` on, lets `add(panel, what follows it, sums)` add the products to them, and writes them.
+    /// Starts the sums of each tile of `M` rows from `row` on, lets `add(panel, what follows it, sums)` add the products to
+    /// them, and writes them.
     #[inline(always)]
     fn each_panel<S: Simd<T>, const M: usize, const V: usize>(
         &mut self,
@@ -367,6 +368,7 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
                     }
                 }
             } else {
+                #[allow(clippy::needless_range_loop)] // as in `add_products`
                 for i in 0..M {
                     let mut all = [T::zero(); MAX_PANEL * MAX_LANES];
                     for v in 0..V {

@@ -18,6 +18,7 @@ mod losses;
 mod norm;
 mod onnx;
 mod pool;
+mod replay;
 mod resample;
 mod sequential;
 mod transposed;
