@@ -137,32 +137,37 @@ fn naive_transposed(geometry: &Geometry2d, x: &Array4<f64>, w: &Array4<f64>) -> 
     y
 }
 
-/// What a naive loop sums up: the values, the sizes of the terms, and how many there are.
-struct Sums {
-    value: Array4<f64>,
-    size: Array4<f64>,
-    terms: Array4<f64>,
+/// What a naive loop sums up.
+struct Sums(Array4<Sum>);
+
+/// The value, the sizes of the terms, and how many there are.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    value: f64,
+    size: f64,
+    terms: f64,
 }
 
 impl Sums {
     fn zeros(shape: [usize; 4]) -> Self {
-        let zeros = Array4::zeros(shape);
-        Sums { value: zeros.clone(), size: zeros.clone(), terms: zeros }
+        Sums(Array4::from_elem(shape, Sum::default()))
     }
 
     fn add(&mut self, place: [usize; 4], term: f64) {
-        self.value[place] += term;
-        self.size[place] += term.abs();
-        self.terms[place] += 1.0;
+        let sum = &mut self.0[place];
+        sum.value += term;
+        sum.size += term.abs();
+        sum.terms += 1.0;
     }
 
     /// `got` is as close as sums in `f32` are, whatever the order of their terms.
     fn check(&self, what: &str, got: &Array4<f32>) -> Checked {
-        prop_assert_eq!(got.shape(), self.value.shape());
+        prop_assert_eq!(got.shape(), self.0.shape());
         let unit = f64::from(f32::EPSILON) / 2.0;
         for (place, &got) in got.indexed_iter() {
-            let bound = (8.0 * self.terms[place].sqrt()).max(16.0) * unit * self.size[place];
-            let error = (f64::from(got) - self.value[place]).abs();
+            let Sum { value, size, terms } = self.0[place];
+            let bound = (8.0 * terms.sqrt()).max(16.0) * unit * size;
+            let error = (f64::from(got) - value).abs();
             prop_assert!(error <= bound, "{} at {:?}: off by {}, bound {}", what, place, error, bound);
         }
         Ok(())
@@ -178,9 +183,10 @@ fn naive(problem: &Problem, x: &Array4<f32>, w: &Array4<f32>, b: &Array1<f32>, g
         y.add(place.into(), b[place.3].into());
     }
     problem.for_each(|at_x, at_w, at_y| {
-        y.add(at_y, x[at_x] * w[at_w]);
-        dx.add(at_x, g[at_y] * w[at_w]);
-        dw.add(at_w, x[at_x] * g[at_y]);
+        let (x, w, g) = (x[at_x], w[at_w], g[at_y]);
+        y.add(at_y, x * w);
+        dx.add(at_x, g * w);
+        dw.add(at_w, x * g);
     });
     [y, dx, dw]
 }
@@ -227,7 +233,7 @@ proptest! {
         let g = whole(rng, problem.output_shape(), 8);
         let wanted = naive(&problem, &x, &w, &b, &g);
         for (wanted, got) in wanted.iter().zip(computed(&problem, &x, &w, &b, &g)?) {
-            prop_assert_eq!(got.mapv(f64::from), &wanted.value);
+            prop_assert_eq!(got.mapv(f64::from), wanted.0.mapv(|sum| sum.value));
         }
     }
 }
@@ -256,13 +262,11 @@ fn layers_of_real_networks_are_the_naive_loop() {
         let w = normal(rng, problem.kernel_shape());
         let b = normal(rng, problem.output_shape()[3]);
         let g = normal(rng, problem.output_shape());
-        let got = computed(&problem, &x, &w, &b, &g).unwrap();
-        for (direction, (wanted, got)) in
-            ["y", "dx", "dw"].iter().zip(naive(&problem, &x, &w, &b, &g).iter().zip(got))
-        {
+        let (got, wanted) = (computed(&problem, &x, &w, &b, &g).unwrap(), naive(&problem, &x, &w, &b, &g));
+        for (direction, (wanted, got)) in ["y", "dx", "dw"].iter().zip(wanted.iter().zip(got)) {
             wanted.check(&format!("{what} {direction}"), &got).unwrap();
         }
-        check_fast(what, &problem, (&x, &w, &b), &naive(&problem, &x, &w, &b, &g)[0]);
+        check_fast(what, &problem, (&x, &w, &b), &wanted[0]);
     }
 }
 
@@ -275,10 +279,10 @@ fn check_fast(
 ) {
     let geometry = problem.conv_with(Accuracy::Fast);
     let got = ops::conv2d(x.view(), w.view(), Some(b.view()), &geometry).unwrap();
-    let largest = y.size.iter().copied().fold(0.0, f64::max);
-    for (got, wanted) in got.iter().zip(&y.value) {
-        let error = (f64::from(*got) - wanted).abs();
-        assert!(error <= 24.0 * 2_f64.powi(-24) * largest, "{what}, fast: {got}, not {wanted}");
+    let largest = y.0.iter().map(|sum| sum.size).fold(0.0, f64::max);
+    for (got, Sum { value, .. }) in got.iter().zip(&y.0) {
+        let error = (f64::from(*got) - value).abs();
+        assert!(error <= 24.0 * 2_f64.powi(-24) * largest, "{what}, fast: {got}, not {value}");
     }
 }
 

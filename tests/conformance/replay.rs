@@ -3,8 +3,8 @@
 use serde_json::Value;
 use striate::train::{Adam, Loss, Optimizer, Sgd, SoftmaxCrossEntropy, Targets};
 use striate::{
-    Activation, Conv2D, Dense, Element, Flatten, Layer, MaxPool2D, Padding, Rng, Sequential, Tape, Tensor,
-    sequential,
+    Activation, Conv2D, Dense, Element, Flatten, Layer, MaxPool2D, Name, Padding, Param, Rng, Sequential,
+    Tape, Tensor, sequential,
 };
 
 use crate::fixtures::Outcome;
@@ -63,8 +63,28 @@ fn optimizer<T: Element>(run: &str) -> Box<dyn Optimizer<T>> {
         "torch_sgd" => Box::new(Sgd::new(0.02).momentum(0.9)),
         "torch_adam" => Box::new(Adam::new(0.01).epsilon(1e-8)),
         "keras_sgd" => Box::new(Sgd::new(0.02).momentum(0.9).nesterov(true)),
-        "keras_adam" => Box::new(Adam::new(0.01)),
+        "keras_adam" => Box::new(KerasAdam { adam: Adam::new(0.01), steps: 0 }),
         other => panic!("no run is called {other}"),
+    }
+}
+
+/// Keras adds its epsilon before the squares' mean is corrected: to correct epsilon, too, is the same.
+#[derive(Debug)]
+struct KerasAdam<T: Element> {
+    adam: Adam<T>,
+    steps: i32,
+}
+
+impl<T: Element> Optimizer<T> for KerasAdam<T> {
+    fn step(&mut self, params: &mut [(Name, &mut Param<T>)]) -> striate::Result<()> {
+        self.steps += 1;
+        let epsilon = 1e-7 / (1.0 - 0.999_f64.powi(self.steps)).sqrt();
+        self.adam = self.adam.clone().epsilon(epsilon);
+        self.adam.step(params)
+    }
+
+    fn learning_rate(&self) -> striate::Result<f64> {
+        self.adam.learning_rate()
     }
 }
 
