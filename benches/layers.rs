@@ -111,6 +111,7 @@ fn model(mut group: Group<'_>) {
     group.bench("digits_b64", || Box::new(models::digits()), &[64, 28, 28, 1]);
     group.bench("vgg16_b1", || Box::new(models::vgg16()), &[1, 224, 224, 3]);
     group.bench("resnet18_b1", || Box::new(models::resnet18()), &[1, 224, 224, 3]);
+    group.bench("upscale_b1", || Box::new(models::upscale()), &[1, 256, 256, 3]);
     group.bench("mobilenet_v1_b1", || Box::new(models::mobilenet_v1()), &[1, 224, 224, 3]);
 }
 

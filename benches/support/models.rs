@@ -49,6 +49,13 @@ pub fn mobilenet_v1() -> Sequential {
     model.with(GlobalAvgPool2D::new()).with(Dense::new(1000).activation(Activation::Softmax))
 }
 
+/// The network of the example `upscale`, for a tile of 256x256 of a colour picture.
+pub fn upscale() -> Sequential {
+    let leaky = |filters| Conv2D::new(filters, 3).activation(Activation::LeakyRelu { negative_slope: 0.1 });
+    let model = sequential![leaky(32), leaky(32), leaky(64), leaky(64), leaky(128), leaky(128)];
+    model.with(Conv2D::new(3, 3))
+}
+
 /// ResNet-18 (He et al., 2015), for colour pictures of 224x224; its normalisations within the convolutions.
 pub fn resnet18() -> Sequential {
     let stem = MaxPool2D::new(3).strides(2).padding(Padding::all(1));

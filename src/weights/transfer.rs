@@ -180,9 +180,34 @@ impl<'a> Transfer<'a> {
         path: impl AsRef<Path>,
     ) -> Result<Report> {
         let path = path.as_ref();
-        let (report, values) = self
-            .read(model, &mut Archive::open(path)?, |_| false)
-            .map_err(|error| at(path, "load", error))?;
+        let mut archive = Archive::open(path)?;
+        self.load_from(model, &mut archive).map_err(|error| at(path, "load", error))
+    }
+
+    /// As [`load`](Self::load), from a file that is open, or that lies in memory. To read a large file as the system maps it
+    /// into memory, hand its map (from the crate `memmap2`, say) to [`Archive::new`] in a [`Cursor`](std::io::Cursor).
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    ///
+    /// ```
+    /// # let path = std::env::temp_dir().join(format!("striate-load-from-{}.safetensors", std::process::id()));
+    /// # let mut conv: striate::Conv2D = striate::Conv2D::new(8, 3);
+    /// # striate::Layer::build(&mut conv, &[1, 10, 10, 3], &mut striate::Rng::seed(1))?;
+    /// # striate::weights::save(&conv, &path)?;
+    /// use striate::weights::{Archive, Transfer};
+    /// let bytes = std::fs::read(&path)?;
+    /// let mut archive = Archive::new(std::io::Cursor::new(bytes))?;
+    /// assert!(Transfer::new().load_from(&mut conv, &mut archive)?.is_complete());
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn load_from<T: Element>(
+        &self,
+        model: &mut (impl Layer<T> + ?Sized),
+        archive: &mut Archive,
+    ) -> Result<Report> {
+        let (report, values) = self.read(model, archive, |_| false)?;
         put(model, values)?;
         Ok(report)
     }

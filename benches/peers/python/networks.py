@@ -26,10 +26,10 @@ class Graph:
         #: How many arrays, and how many numbers in them.
         self.parameters = self.numbers = 0
 
-    def convolution(self, filters, size, stride=1, groups=1, activation="Relu"):
+    def convolution(self, filters, size, stride=1, groups=1, activation="Relu", same=True):
         h, w, channels = self.shape
-        # `same`: the odd row and column below and to the right.
-        out = [-(-side // stride) for side in (h, w)]
+        # The odd row and column of `same` padding are below and to the right.
+        out = [-(-(side if same else side - size + 1) // stride) for side in (h, w)]
         pads = [max((o - 1) * stride + size - side, 0) for o, side in zip(out, (h, w))]
         begin = [pad // 2 for pad in pads]
         kernel = [size, size, channels // groups, filters]
@@ -64,6 +64,8 @@ class Graph:
         match name:
             case "Relu6":
                 self._node("Clip", [self._weight(lambda limit=limit: np.array(limit, np.float32)) for limit in (0, 6)])
+            case "LeakyRelu":
+                self._node(name, [], alpha=0.1)
             case "Relu" | "Softmax":
                 self._node(name, [])
 
@@ -160,12 +162,22 @@ def _resnet18(graph):
     graph.dense(1000, "Softmax")
 
 
+def _upscale(graph):
+    for filters in (32, 32, 64, 64, 128, 128):
+        graph.convolution(filters, 3, activation="LeakyRelu", same=False)
+    graph.convolution(3, 3, activation=None, same=False)
+
+
 #: The functions that add a network's layers, by the network's name.
-LAYERS = {"digits": _digits, "mobilenet_v1": _mobilenet_v1, "resnet18": _resnet18, "vgg16": _vgg16}
-
-
+LAYERS = {
+    "digits": _digits,
+    "mobilenet_v1": _mobilenet_v1,
+    "resnet18": _resnet18,
+    "vgg16": _vgg16,
+    "upscale": _upscale,
+}
 #: What they take: height, width, channels.
-INPUTS = {"digits": [28, 28, 1]}
+INPUTS = {"digits": [28, 28, 1], "upscale": [256, 256, 3]}
 COLOUR_PICTURES = [224, 224, 3]
 
 
@@ -177,7 +189,7 @@ def networks():
 def _network(name):
     shape = INPUTS.get(name, COLOUR_PICTURES)
     graph = _graph(name, shape)
-    return suite.Network(name, 1, *shape, graph.shape[0], graph.operations, suite.FLOAT * graph.numbers)
+    return suite.Network(name, 1, *shape, tuple(graph.shape), graph.operations, suite.FLOAT * graph.numbers)
 
 
 def _graph(name, shape):

@@ -120,7 +120,8 @@ class Network:
     h: int
     w: int
     cin: int
-    classes: int
+    #: Of the output: classes, or height, width, channels.
+    out: tuple
     operations: int
     #: Of the parameters.
     bytes: int
@@ -129,7 +130,9 @@ class Network:
 
     @property
     def output_shape(self):
-        return [self.n, self.classes]
+        """Channels first."""
+        *sides, channels = self.out
+        return [self.n, channels, *sides]
 
 
 FAMILIES = [

@@ -86,6 +86,7 @@ pub fn layers() -> HashMap<&'static str, Layer> {
         ("mobilenet_v1", Layer::Network(models::mobilenet_v1, [1, 224, 224, 3])),
         ("resnet18", Layer::Network(models::resnet18, [1, 224, 224, 3])),
         ("vgg16", Layer::Network(models::vgg16, [1, 224, 224, 3])),
+        ("upscale", Layer::Network(models::upscale, [1, 256, 256, 3])),
     ];
     convolutions.chain(pools).chain(networks).collect()
 }
