@@ -21,47 +21,47 @@ impl Activation {
     /// [`check`](Self::check).
     pub(crate) fn apply<T: Element>(self, values: &mut [T], channels: usize) {
         let (zero, one, three, six) = (T::zero(), T::one(), T::of(3.0), T::of(6.0));
-        let bent = |alpha: T, x: T| if x > zero { x } else { alpha * x.exp_m1() };
+        let bent = move |alpha: T, x: T| if x > zero { x } else { alpha * x.exp_m1() };
         match self {
             Activation::Linear => {}
-            Activation::Relu => each(values, |x| if x <= zero { zero } else { x }),
-            Activation::Relu6 => each(values, |x| clip(x, zero, six)),
+            Activation::Relu => each(values, move |x| if x <= zero { zero } else { x }),
+            Activation::Relu6 => each(values, move |x| clip(x, zero, six)),
             Activation::LeakyRelu { negative_slope } => {
                 let slope = T::of(negative_slope);
-                each(values, |x| if x > zero { x } else { slope * x });
+                each(values, move |x| if x > zero { x } else { slope * x });
             }
             Activation::Elu { alpha } => {
                 let alpha = T::of(alpha);
-                each(values, |x| bent(alpha, x));
+                each(values, move |x| bent(alpha, x));
             }
-            Activation::Selu => each(values, |x| T::of(SELU_SCALE) * bent(T::of(SELU_ALPHA), x)),
+            Activation::Selu => each(values, move |x| T::of(SELU_SCALE) * bent(T::of(SELU_ALPHA), x)),
             Activation::Celu { alpha } => {
                 let alpha = T::of(alpha);
-                each(values, |x| if x > zero { x } else { alpha * (x / alpha).exp_m1() });
+                each(values, move |x| if x > zero { x } else { alpha * (x / alpha).exp_m1() });
             }
-            Activation::Gelu => each(values, |x| times(normal_distribution(x), x)),
-            Activation::GeluTanh => each(values, |x| times(sigmoid(gelu_exponent(x)), x)),
-            Activation::Silu => each(values, |x| times(sigmoid(x), x)),
-            Activation::Mish => each(values, |x| times(mish_gate(x), x)),
+            Activation::Gelu => each(values, move |x| times(normal_distribution(x), x)),
+            Activation::GeluTanh => each(values, move |x| times(sigmoid(gelu_exponent(x)), x)),
+            Activation::Silu => each(values, move |x| times(sigmoid(x), x)),
+            Activation::Mish => each(values, move |x| times(mish_gate(x), x)),
             Activation::Sigmoid => each(values, sigmoid),
-            Activation::LogSigmoid => each(values, |x| -softplus(-x)),
-            Activation::HardSigmoid => each(values, |x| clip(x + three, zero, six) / six),
-            Activation::HardSwish => each(values, |x| times(clip(x + three, zero, six) / six, x)),
+            Activation::LogSigmoid => each(values, move |x| -softplus(-x)),
+            Activation::HardSigmoid => each(values, move |x| clip(x + three, zero, six) / six),
+            Activation::HardSwish => each(values, move |x| times(clip(x + three, zero, six) / six, x)),
             Activation::HardTanh { min, max } => {
                 let (min, max) = (T::of(min), T::of(max));
-                each(values, |x| clip(x, min, max));
+                each(values, move |x| clip(x, min, max));
             }
             Activation::Threshold { threshold, value } => {
                 let (threshold, value) = (T::of(threshold), T::of(value));
-                each(values, |x| if x <= threshold { value } else { x });
+                each(values, move |x| if x <= threshold { value } else { x });
             }
             Activation::Tanh => each(values, T::tanh),
             Activation::Softplus { beta } => {
                 let beta = T::of(beta);
-                each(values, |x| softplus(beta * x) / beta);
+                each(values, move |x| softplus(beta * x) / beta);
             }
             Activation::Softsign => {
-                each(values, |x| if x.is_infinite() { x.signum() } else { x / (one + x.abs()) });
+                each(values, move |x| if x.is_infinite() { x.signum() } else { x / (one + x.abs()) });
             }
             Activation::Exponential => each(values, T::exp),
             Activation::Softmax => rows(values, channels, softmax),
@@ -73,59 +73,62 @@ impl Activation {
     /// saved: the output or the input, as [`saves_output`](Self::saves_output) says.
     pub(crate) fn gradient<T: Element>(self, grad: &mut [T], saved: &[T], channels: usize) {
         let (zero, one, six) = (T::zero(), T::one(), T::of(6.0));
-        let between = |min: T, max: T| move |g: T, y: T| if y <= min || y >= max { T::zero() } else { g };
+        let between =
+            move |min: T, max: T| move |g: T, y: T| if y <= min || y >= max { T::zero() } else { g };
         match self {
             Activation::Linear => {}
-            Activation::Relu => each_with(grad, saved, |g, y| if y <= zero { zero } else { g }),
+            Activation::Relu => each_with(grad, saved, move |g, y| if y <= zero { zero } else { g }),
             Activation::Relu6 => each_with(grad, saved, between(zero, six)),
             Activation::LeakyRelu { negative_slope } => {
                 let slope = T::of(negative_slope);
-                each_with(grad, saved, |g, s| if s > zero { g } else { slope * g });
+                each_with(grad, saved, move |g, s| if s > zero { g } else { slope * g });
             }
             Activation::Elu { alpha } => {
                 let alpha = T::of(alpha);
                 match self.saves_output() {
-                    true => each_with(grad, saved, |g, y| if y > zero { g } else { g * (y + alpha) }),
-                    false => each_with(grad, saved, |g, x| if x > zero { g } else { g * alpha * x.exp() }),
+                    true => each_with(grad, saved, move |g, y| if y > zero { g } else { g * (y + alpha) }),
+                    false => {
+                        each_with(grad, saved, move |g, x| if x > zero { g } else { g * alpha * x.exp() })
+                    }
                 }
             }
             Activation::Selu => {
                 let (scale, limit) = (T::of(SELU_SCALE), T::of(SELU_SCALE * SELU_ALPHA));
-                each_with(grad, saved, |g, y| if y > zero { g * scale } else { g * (y + limit) });
+                each_with(grad, saved, move |g, y| if y > zero { g * scale } else { g * (y + limit) });
             }
             Activation::Celu { alpha } => {
                 let alpha = T::of(alpha);
-                each_with(grad, saved, |g, y| if y > zero { g } else { g * (y / alpha + one) });
+                each_with(grad, saved, move |g, y| if y > zero { g } else { g * (y / alpha + one) });
             }
-            Activation::Gelu => each_with(grad, saved, |g, x| g * gelu_slope(x)),
-            Activation::GeluTanh => each_with(grad, saved, |g, x| g * gelu_tanh_slope(x)),
-            Activation::Silu => each_with(grad, saved, |g, x| {
+            Activation::Gelu => each_with(grad, saved, move |g, x| g * gelu_slope(x)),
+            Activation::GeluTanh => each_with(grad, saved, move |g, x| g * gelu_tanh_slope(x)),
+            Activation::Silu => each_with(grad, saved, move |g, x| {
                 let s = sigmoid(x);
                 g * (s + times(s * (one - s), x))
             }),
-            Activation::Mish => each_with(grad, saved, |g, x| {
+            Activation::Mish => each_with(grad, saved, move |g, x| {
                 let t = mish_gate(x);
                 g * (t + times((one - t * t) * sigmoid(x), x))
             }),
-            Activation::Sigmoid => each_with(grad, saved, |g, y| g * y * (one - y)),
-            Activation::LogSigmoid => each_with(grad, saved, |g, y| g * -y.exp_m1()),
+            Activation::Sigmoid => each_with(grad, saved, move |g, y| g * y * (one - y)),
+            Activation::LogSigmoid => each_with(grad, saved, move |g, y| g * -y.exp_m1()),
             Activation::HardSigmoid => {
                 let inside = between(zero, one);
-                each_with(grad, saved, |g, y| inside(g, y) / six);
+                each_with(grad, saved, move |g, y| inside(g, y) / six);
             }
-            Activation::HardSwish => each_with(grad, saved, |g, x| g * hard_swish_slope(x)),
+            Activation::HardSwish => each_with(grad, saved, move |g, x| g * hard_swish_slope(x)),
             Activation::HardTanh { min, max } => each_with(grad, saved, between(T::of(min), T::of(max))),
             Activation::Threshold { threshold, .. } => {
                 let threshold = T::of(threshold);
-                each_with(grad, saved, |g, x| if x <= threshold { zero } else { g });
+                each_with(grad, saved, move |g, x| if x <= threshold { zero } else { g });
             }
-            Activation::Tanh => each_with(grad, saved, |g, y| g * (one - y * y)),
+            Activation::Tanh => each_with(grad, saved, move |g, y| g * (one - y * y)),
             Activation::Softplus { beta } => {
                 let beta = T::of(beta);
-                each_with(grad, saved, |g, y| g * -(-beta * y).exp_m1());
+                each_with(grad, saved, move |g, y| g * -(-beta * y).exp_m1());
             }
-            Activation::Softsign => each_with(grad, saved, |g, x| g / (one + x.abs()).powi(2)),
-            Activation::Exponential => each_with(grad, saved, |g, y| g * y),
+            Activation::Softsign => each_with(grad, saved, move |g, x| g / (one + x.abs()).powi(2)),
+            Activation::Exponential => each_with(grad, saved, move |g, y| g * y),
             Activation::Softmax => rows_with(grad, saved, channels, |grad, y| {
                 let mean: T = grad.iter().zip(y).map(|(&g, &y)| g * y).sum();
                 grad.iter_mut().zip(y).for_each(|(g, &y)| *g = y * (*g - mean));
@@ -229,14 +232,21 @@ fn largest<T: Element>(row: &[T]) -> T {
     row.iter().copied().fold(T::neg_infinity(), T::max)
 }
 
-fn each<T: Element>(values: &mut [T], f: impl Fn(T) -> T + Sync + Send) {
-    chunks(values, CHUNK, |chunk| chunk.iter_mut().for_each(|x| *x = f(*x)));
+fn each<T: Element>(values: &mut [T], f: impl Fn(T) -> T + Copy + Sync + Send) {
+    chunks(values, CHUNK, |chunk| replace(chunk, f));
 }
 
-fn each_with<T: Element>(grad: &mut [T], saved: &[T], f: impl Fn(T, T) -> T + Sync + Send) {
-    chunks_with(grad, saved, CHUNK, |grad, saved| {
-        grad.iter_mut().zip(saved).for_each(|(g, &s)| *g = f(*g, s));
-    });
+fn each_with<T: Element>(grad: &mut [T], saved: &[T], f: impl Fn(T, T) -> T + Copy + Sync + Send) {
+    chunks_with(grad, saved, CHUNK, |grad, saved| replace_with(grad, saved, f));
+}
+
+/// `f` comes by value: what it holds then stays in registers, and the loop becomes one of vectors.
+fn replace<T: Element>(values: &mut [T], f: impl Fn(T) -> T) {
+    values.iter_mut().for_each(|x| *x = f(*x));
+}
+
+fn replace_with<T: Element>(grad: &mut [T], saved: &[T], f: impl Fn(T, T) -> T) {
+    grad.iter_mut().zip(saved).for_each(|(g, &s)| *g = f(*g, s));
 }
 
 fn rows<T: Element>(values: &mut [T], channels: usize, f: impl Fn(&mut [T]) + Sync + Send) {
