@@ -263,16 +263,19 @@ impl Window3d {
             let expected = "a kernel of [depth, height, width, channels / groups, filters]";
             return Err(Error::shape(operation, expected, kernel));
         };
-        if kd != self.kernel_depth() {
-            return Err(Error::shape(
-                operation,
-                format_args!("a kernel {} deep", self.kernel_depth()),
-                kernel,
-            ));
-        }
+        self.check_depth(operation, kd, kernel)?;
         let (depth, stacked) = self.stacked(operation, input)?;
         let group_in = len_of(operation, &[group_in, kd])?;
         Ok((depth, self.planes.conv(&stacked, &[kh, kw, group_in, filters])?))
+    }
+
+    /// Fails if the kernel is not as deep as the window.
+    fn check_depth(&self, operation: &'static str, kd: usize, kernel: &[usize]) -> Result<()> {
+        let depth = self.kernel_depth();
+        if kd != depth {
+            return Err(Error::shape(operation, format_args!("a kernel {depth} deep"), kernel));
+        }
+        Ok(())
     }
 
     /// A transposed convolution of an input `[batch, depth, height, width, channels]` with a kernel
@@ -291,13 +294,7 @@ impl Window3d {
             let expected = "a kernel of [depth, height, width, filters / groups, channels]";
             return Err(Error::shape(operation, expected, kernel));
         };
-        if kd != self.kernel_depth() {
-            return Err(Error::shape(
-                operation,
-                format_args!("a kernel {} deep", self.kernel_depth()),
-                kernel,
-            ));
-        }
+        self.check_depth(operation, kd, kernel)?;
         if self.depth.padding == Padding::Causal {
             return Err(Error::argument(operation, "valid, same or explicit padding", "causal"));
         }

@@ -4,12 +4,18 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+/// Into how many pieces of at most `most` so many fall, at least one; their size, and how many of them are one longer.
+#[inline(always)]
+fn evenly(len: usize, most: usize) -> (usize, usize, usize) {
+    let count = len.div_ceil(most).max(1);
+    (count, len / count, len % count)
+}
+
 /// As few pieces of at most `most` as cover `range`, none more than one longer than another: where each starts, and
 /// its length.
 #[inline(always)]
 pub(super) fn even_pieces(range: Range<usize>, most: usize) -> impl Iterator<Item = (usize, usize)> {
-    let count = range.len().div_ceil(most).max(1);
-    let (size, longer) = (range.len() / count, range.len() % count);
+    let (count, size, longer) = evenly(range.len(), most);
     let start = move |piece: usize| range.start + piece * size + piece.min(longer);
     (0..if size == 0 && longer == 0 { 0 } else { count })
         .map(move |piece| (start(piece), size + usize::from(piece < longer)))
@@ -24,9 +30,7 @@ pub(super) fn equal_pieces(
     rest: usize,
 ) -> impl Iterator<Item = (Range<usize>, usize)> {
     let whole = if most > rest { range.len() / most * most } else { 0 };
-    let left = range.len() - whole;
-    let count = left.div_ceil(rest).max(1);
-    let (size, longer) = (left / count, left % count);
+    let (_, size, longer) = evenly(range.len() - whole, rest);
     let middle = range.start + whole;
     let end = middle + longer * (size + 1);
     [(range.start..middle, most), (middle..end, size + 1), (end..range.end, size)]

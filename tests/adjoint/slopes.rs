@@ -11,7 +11,7 @@ use striate::{
     RunningVariance, SeparableConv2D, Sequential, SpaceToDepth, Tape, Tensor, UpSample2D, sequential,
 };
 
-use crate::common::{self, distinct, dot, normal};
+use crate::common::{self, distinct, dot, normal, plain_activations};
 
 /// A layer's gradients against the slope of `<forward(x), g>` along random directions.
 fn check_slopes(what: &str, layer: &mut dyn Layer<f64>, x: &Tensor<f64>, rng: &mut Rng) {
@@ -61,25 +61,7 @@ fn check_slopes(what: &str, layer: &mut dyn Layer<f64>, x: &Tensor<f64>, rng: &m
 fn activations() -> Vec<Activation> {
     use Activation::*;
     let parameters = [-1.25, -0.5, 0.25, 1.5];
-    let mut all = vec![
-        Linear,
-        Relu,
-        Relu6,
-        Selu,
-        Gelu,
-        GeluTanh,
-        Silu,
-        Mish,
-        Sigmoid,
-        LogSigmoid,
-        HardSigmoid,
-        HardSwish,
-        Tanh,
-        Softsign,
-        Exponential,
-        Softmax,
-        LogSoftmax,
-    ];
+    let mut all = plain_activations();
     all.extend([HardTanh { min: -1.0, max: 1.0 }, HardTanh { min: -0.25, max: 0.5 }]);
     all.push(Threshold { threshold: 0.25, value: -0.5 });
     for p in parameters {

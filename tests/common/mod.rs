@@ -5,7 +5,7 @@ pub mod problem;
 
 use ndarray::{Array, Dimension, ShapeBuilder};
 use proptest::test_runner::{Config, RngSeed};
-use striate::{Element, Rng, Tensor};
+use striate::{Activation, Element, Rng, Tensor};
 
 /// Property tests draw the same cases in every run; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` search elsewhere.
 pub fn config(cases: u32) -> Config {
@@ -59,4 +59,28 @@ pub fn same_bits<'a, T: Element>(
     b: impl IntoIterator<Item = &'a T>,
 ) -> bool {
     a.into_iter().map(|x| x.to_double().to_bits()).eq(b.into_iter().map(|x| x.to_double().to_bits()))
+}
+
+/// Every activation without parameters.
+pub fn plain_activations() -> Vec<Activation> {
+    use Activation::*;
+    vec![
+        Linear,
+        Relu,
+        Relu6,
+        Selu,
+        Gelu,
+        GeluTanh,
+        Silu,
+        Mish,
+        Sigmoid,
+        LogSigmoid,
+        HardSigmoid,
+        HardSwish,
+        Tanh,
+        Softsign,
+        Exponential,
+        Softmax,
+        LogSoftmax,
+    ]
 }

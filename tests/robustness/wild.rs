@@ -99,27 +99,8 @@ pub fn tensor() -> impl Strategy<Value = Tensor> {
 
 pub fn activation() -> impl Strategy<Value = Activation> {
     use Activation::*;
-    let plain = vec![
-        Linear,
-        Relu,
-        Relu6,
-        Selu,
-        Gelu,
-        GeluTanh,
-        Silu,
-        Mish,
-        Sigmoid,
-        LogSigmoid,
-        HardSigmoid,
-        HardSwish,
-        Tanh,
-        Softsign,
-        Exponential,
-        Softmax,
-        LogSoftmax,
-    ];
     prop_oneof![
-        6 => proptest::sample::select(plain),
+        6 => proptest::sample::select(crate::common::plain_activations()),
         1 => number().prop_map(|negative_slope| LeakyRelu { negative_slope }),
         1 => number().prop_map(|alpha| Elu { alpha }),
         1 => number().prop_map(|alpha| Celu { alpha }),

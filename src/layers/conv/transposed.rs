@@ -8,7 +8,9 @@ use crate::layers::delegate::delegate_layer;
 use crate::layers::weights::{Spec, Weights, delegate_to_weights};
 use crate::memory::len_of;
 use crate::ops::{self, check_shape};
-use crate::{Accuracy, Cost, Element, Geometry2d, Layer, Padding, Reach, Result, Size2d, Tensor, Window2d};
+use crate::{
+    Accuracy, Activation, Cost, Element, Geometry2d, Layer, Padding, Reach, Result, Size2d, Tensor, Window2d,
+};
 
 /// A transposed convolution under any name, over maps.
 #[derive(Clone, Debug)]
@@ -123,22 +125,38 @@ impl<T: Element> Layer<T> for Transposed<T> {
 
     fn cost(&self, input: &[usize]) -> Result<Cost> {
         let geometry = self.geometry(input)?;
-        let activation = Layer::<T>::cost(&self.finish.activation, &geometry.input_shape())?;
-        let saved_bytes = len_of(self.kind, input)?.saturating_mul(size_of::<T>());
-        Ok(Cost {
-            multiplications: geometry.multiplications(),
-            saved_bytes: saved_bytes.saturating_add(activation.saved_bytes),
-            reach: Reach::Window { extent: geometry.inputs_of_an_output(), strides: [1, 1] },
-            ..self.weights.cost(&self.specs(input)?)?
-        })
+        let weights = self.weights.cost(&self.specs(input)?)?;
+        cost::<T>((self.kind, input), &geometry, &geometry.input_shape(), self.finish.activation, weights)
     }
 
     fn fuse(&mut self, next: &Step) -> Result<bool> {
-        match next {
-            Step::Activation(_) => self.finish.fuse(next, ("kernel", 0), &mut self.weights),
-            // The filters are no rows of this kernel.
-            Step::Affine { .. } => Ok(false),
-        }
+        fuse(&mut self.finish, next, &mut self.weights)
+    }
+}
+
+/// What a transposed convolution costs whose input is kept for the gradients.
+pub(super) fn cost<T: Element>(
+    (kind, input): (&'static str, &[usize]),
+    geometry: &Geometry2d,
+    output: &[usize],
+    activation: Activation,
+    weights: Cost,
+) -> Result<Cost> {
+    let activation = Layer::<T>::cost(&activation, output)?;
+    let saved_bytes = len_of(kind, input)?.saturating_mul(size_of::<T>());
+    Ok(Cost {
+        multiplications: geometry.multiplications(),
+        saved_bytes: saved_bytes.saturating_add(activation.saved_bytes),
+        reach: Reach::Window { extent: geometry.inputs_of_an_output(), strides: [1, 1] },
+        ..weights
+    })
+}
+
+/// Takes over the next layer's activation, as [`Layer::fuse`]; not a scale, for the filters are no rows of this kernel.
+pub(super) fn fuse<T: Element>(finish: &mut Finish, next: &Step, weights: &mut Weights<T>) -> Result<bool> {
+    match next {
+        Step::Activation(_) => finish.fuse(next, ("kernel", 0), weights),
+        Step::Affine { .. } => Ok(false),
     }
 }
 

@@ -1,12 +1,12 @@
 //! [`Conv3DTranspose`].
 
 use super::finish::{Finish, finish_options};
+use super::transposed;
 use crate::geometry::volumes;
 use crate::layer::{Saved, Step, Tape};
 use crate::layers::weights::{Spec, Weights, delegate_to_weights};
-use crate::memory::len_of;
 use crate::ops::{self, check_shape};
-use crate::{Accuracy, Cost, Element, Geometry2d, Layer, Padding3d, Reach, Result, Size3d, Tensor, Window3d};
+use crate::{Accuracy, Cost, Element, Geometry2d, Layer, Padding3d, Result, Size3d, Tensor, Window3d};
 
 const KIND: &str = "Conv3DTranspose";
 
@@ -195,21 +195,11 @@ impl<T: Element> Layer<T> for Conv3DTranspose<T> {
 
     fn cost(&self, input: &[usize]) -> Result<Cost> {
         let (_, geometry, output) = self.geometry(input)?;
-        let activation = Layer::<T>::cost(&self.finish.activation, &output)?;
-        let saved_bytes = len_of(KIND, input)?.saturating_mul(size_of::<T>());
-        Ok(Cost {
-            multiplications: geometry.multiplications(),
-            saved_bytes: saved_bytes.saturating_add(activation.saved_bytes),
-            reach: Reach::Window { extent: geometry.inputs_of_an_output(), strides: [1, 1] },
-            ..self.weights.cost(&self.specs(input)?)?
-        })
+        let weights = self.weights.cost(&self.specs(input)?)?;
+        transposed::cost::<T>((KIND, input), &geometry, &output, self.finish.activation, weights)
     }
 
     fn fuse(&mut self, next: &Step) -> Result<bool> {
-        match next {
-            Step::Activation(_) => self.finish.fuse(next, ("kernel", 0), &mut self.weights),
-            // The filters are no rows of this kernel.
-            Step::Affine { .. } => Ok(false),
-        }
+        transposed::fuse(&mut self.finish, next, &mut self.weights)
     }
 }
