@@ -124,12 +124,12 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
         let Patches { channels, ref rows, ref cols, .. } = *self.patches;
         let (image, row) = (line / rows.positions, line % rows.positions);
         let seen = rows.inside(row);
-        let source = if seen.is_empty() {
-            0
-        } else {
-            let first_seen = image * rows.source + rows.read(row, seen.start);
-            first_seen.wrapping_sub(rows.beyond_first(seen.start)).wrapping_mul(cols.source * channels)
-        };
+        if seen.is_empty() {
+            return Line::default();
+        }
+        let first_seen = image * rows.source + rows.read(row, seen.start);
+        let source =
+            first_seen.wrapping_sub(rows.beyond_first(seen.start)).wrapping_mul(cols.source * channels);
         Line { seen, source }
     }
 
@@ -254,7 +254,8 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
     #[allow(clippy::needless_range_loop)]
     fn pair<S: Simd<T>>(&mut self, simd: S, lines: &[Line], col: usize) {
         let Patches { channels, ref cols, .. } = *self.patches;
-        let taps = cols.inside(col);
+        // Where there is nothing to see, the first of everything is as good a place as any.
+        let taps = Some(cols.inside(col)).filter(|taps| !taps.is_empty()).unwrap_or_default();
         let seen = if taps.is_empty() { 0 } else { cols.read(col, taps.start) };
         for first in vectors(channels, PAIR * S::LANES) {
             let start = self.start(simd, first);
@@ -308,12 +309,9 @@ fn windows<'a, T: Element, S: Simd<T>>(
     let (count, pitch) = (line.seen.len(), rows.beyond_first(1) * cols.source * channels);
     let start =
         line.source.wrapping_add(line.seen.start.wrapping_mul(pitch)).wrapping_add(column * channels + first);
-    // Where a window sees nothing, that may be beyond the end.
-    let source = &source[start.min(source.len())..];
-    let source = Grid::new(source, [count, pitch], [columns, channels], PAIR);
+    let source = Grid::new(&source[start..], [count, pitch], [columns, channels], PAIR);
     let start = (line.seen.start * cols.taps + tap) * channels + first;
-    let weights = &weights.values[start.min(weights.values.len())..];
-    let weights = Grid::new(weights, [count, cols.taps * channels], [taps, channels], PAIR);
+    let weights = Grid::new(&weights.values[start..], [count, cols.taps * channels], [taps, channels], PAIR);
     (source, weights)
 }
 
