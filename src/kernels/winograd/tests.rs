@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::geometry::Geometry2d;
@@ -24,8 +25,8 @@ fn len(shape: [usize; 4]) -> usize {
     shape.iter().product()
 }
 
-/// The reference and `sum |x||w|`, by the definition.
-fn reference(x: &[f32], kernel: &[f32], bias: &[f32], geometry: &Geometry2d) -> Vec<(f64, f64)> {
+/// The sums and `sum |x||w|`, by the definition.
+fn reference(x: &[f32], kernel: &[f32], bias: &[f32], geometry: &Geometry2d) -> (Vec<f64>, Vec<f64>) {
     let [n, oh, ow, k] = geometry.output_shape();
     let [_, h, w, c] = geometry.input_shape();
     let mut out = Vec::new();
@@ -46,7 +47,7 @@ fn reference(x: &[f32], kernel: &[f32], bias: &[f32], geometry: &Geometry2d) -> 
             out.push((sum, size));
         }
     }
-    out
+    out.into_iter().unzip()
 }
 
 fn geometries() -> impl Strategy<Value = Geometry2d> {
@@ -61,33 +62,46 @@ fn geometries() -> impl Strategy<Value = Geometry2d> {
     )
 }
 
-/// `sum |x||w|` of each output, replaced with the largest of its tile.
-fn largest_of_tiles(sizes: &[f64], geometry: &Geometry2d, side: usize) -> Vec<f64> {
-    let [_, height, width, depth] = geometry.output_shape();
-    let tile = |index: usize| {
+/// The outputs of whole tiles: those that are thrown away, as they lie beyond the last ones, are computed with the others.
+fn whole_tiles(geometry: &Geometry2d, side: usize) -> Geometry2d {
+    let mut whole = *geometry;
+    for axis in [&mut whole.rows, &mut whole.cols] {
+        let more = axis.output.next_multiple_of(side) - axis.output;
+        (axis.output, axis.pad_after) = (axis.output + more, axis.pad_after + more);
+    }
+    whole
+}
+
+/// The largest `sum |x||w|` of each output's tile.
+fn largest_of_tiles(sizes: &[f64], whole: &Geometry2d, geometry: &Geometry2d, side: usize) -> Vec<f64> {
+    let tile = |geometry: &Geometry2d, index: usize| {
+        let [_, height, width, depth] = geometry.output_shape();
         let (row, col) = (index / depth / width, index / depth % width);
         (row / height, row % height / side, col / side, index % depth)
     };
     let mut largest = std::collections::HashMap::new();
     for (index, &size) in sizes.iter().enumerate() {
-        let most = largest.entry(tile(index)).or_insert(0.0_f64);
+        let most = largest.entry(tile(whole, index)).or_insert(0.0_f64);
         *most = most.max(size);
     }
-    (0..sizes.len()).map(|index| largest[&tile(index)]).collect()
+    (0..len(geometry.output_shape())).map(|index| largest[&tile(geometry, index)]).collect()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    // The same layers in every run: the bound is one of probability, and of 20,000 layers the worst was at 0.997 of it.
+    #![proptest_config(ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
     #[test]
     fn stays_within_the_error_bound(geometry in geometries()) {
         let x = numbers(len(geometry.input_shape()), 1);
         let kernel = numbers(len(geometry.kernel_shape()), 2);
         let bias = numbers(geometry.out_channels, 3);
-        let (want, sizes): (Vec<_>, Vec<_>) = reference(&x, &kernel, &bias, &geometry).into_iter().unzip();
         // Over fewer channels, for which the transform is never chosen, rounding errors hardly average out.
         let few = if geometry.in_channels < 5 { 2.0 } else { 1.0 };
+        let (want, _) = reference(&x, &kernel, &bias, &geometry);
         for (size, factor) in [(TileSize::Two, 8.0), (TileSize::Four, 24.0)] {
-            let sizes = largest_of_tiles(&sizes, &geometry, size.outputs());
+            let whole = whole_tiles(&geometry, size.outputs());
+            let (_, sizes) = reference(&x, &kernel, &bias, &whole);
+            let sizes = largest_of_tiles(&sizes, &whole, &geometry, size.outputs());
             for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
                 let packed = WinogradKernel::packed_for(isa, &kernel, &geometry, size);
                 let mut out = vec![f32::NAN; want.len()];
