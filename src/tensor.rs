@@ -9,7 +9,8 @@ use ndarray::{
     IxDyn,
 };
 
-use crate::memory::{filled, len_of, recycle, reserve, unwritten};
+use crate::kernels::recycle;
+use crate::memory::{filled, len_of, reserve, unwritten};
 use crate::{Element, Error, ErrorKind, Result};
 
 /// An n-dimensional array of `f32` or `f64`, backed by [`ndarray`].

@@ -63,6 +63,23 @@ struct KernelTaps {
 }
 
 impl Sampling {
+    /// A window whose outputs read the same, if these move by one and do not start within the source.
+    pub(crate) fn as_window(&self) -> Option<WindowAxis> {
+        let pad_before = usize::try_from(-self.first).ok().filter(|_| self.step == 1)?;
+        let reach = self.positions + self.taps.checked_sub(1)? * self.dilation;
+        let pad_after = reach.checked_sub(pad_before + self.source)?;
+        let (input, output) = (self.source, self.positions);
+        Some(WindowAxis {
+            input,
+            kernel: self.taps,
+            stride: 1,
+            dilation: self.dilation,
+            pad_before,
+            pad_after,
+            output,
+        })
+    }
+
     /// Which row or column of the kernel a tap is.
     pub(crate) fn kernel_index(&self, tap: usize) -> usize {
         self.kernel.first.wrapping_add_signed(tap as isize * self.kernel.step)

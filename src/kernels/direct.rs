@@ -63,7 +63,7 @@ pub(super) fn correlate<T: Element>(
         // One block: the threads share the filters, and so each reads only its part of the kernel.
         let unit = if groups.len() == 1 { groups[0].panel_width() } else { group_out };
         let width = filters.div_ceil(unit).div_ceil(threads) * unit;
-        each_columns(Rows::new(out, filters), 0, width, &|piece, out| compute(0, piece, out));
+        each_columns(true, Rows::new(out, filters), 0, width, &|piece, out| compute(0, piece, out));
         finish(out);
     }
 }

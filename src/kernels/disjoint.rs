@@ -50,6 +50,14 @@ impl<'a, T> Rows<'a, T> {
         })
     }
 
+    /// So many rows from the row `first` on.
+    pub(super) fn lines(&mut self, first: usize, count: usize) -> Rows<'_, T> {
+        assert!(first <= self.count && count <= self.count - first);
+        // SAFETY: it is one of our rows, or the end of the last. Without rows it is not moved.
+        let start = if count == 0 { self.start } else { unsafe { self.start.add(first * self.stride) } };
+        Rows { start, count, width: self.width, stride: self.stride, memory: PhantomData }
+    }
+
     /// The rows left and right of column `at`.
     pub(super) fn split_columns(self, at: usize) -> (Self, Self) {
         assert!(at <= self.width);
@@ -61,8 +69,10 @@ impl<'a, T> Rows<'a, T> {
     }
 }
 
-/// Calls `f` on pieces of `step` columns (the last may have fewer) in parallel: which columns, and their part of every row.
+/// Calls `f` on pieces of `step` columns (the last may have fewer), on all threads if `parallel`: which columns, and their
+/// part of every row.
 pub(super) fn each_columns<T: Send>(
+    parallel: bool,
     rows: Rows<'_, T>,
     first: usize,
     step: usize,
@@ -74,7 +84,14 @@ pub(super) fn each_columns<T: Send>(
     }
     let middle = pieces / 2 * step;
     let (left, right) = rows.split_columns(middle);
-    rayon::join(|| each_columns(left, first, step, f), || each_columns(right, first + middle, step, f));
+    let this = || each_columns(parallel, left, first, step, f);
+    let other = || each_columns(parallel, right, first + middle, step, f);
+    if parallel {
+        rayon::join(this, other);
+    } else {
+        this();
+        other();
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +101,7 @@ mod tests {
     #[test]
     fn pieces_cover_the_matrix() {
         let mut matrix: Vec<usize> = vec![0; 3 * 5];
-        each_columns(Rows::new(&mut matrix, 5), 0, 2, &|columns, mut rows| {
+        each_columns(true, Rows::new(&mut matrix, 5), 0, 2, &|columns, mut rows| {
             assert_eq!((rows.len(), rows.width()), (3, columns.len()));
             for index in 0..rows.len() {
                 let [row] = rows.part(index, 0..columns.len());

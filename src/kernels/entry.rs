@@ -43,7 +43,13 @@ entries! {
         (grad: &[Self], kernel: &[Self], geometry: &Geometry2d, out: &mut [Self]);
     /// See [`conv::backward_kernel`].
     conv_backward_kernel = conv::backward_kernel,
-        (input: &[Self], grad: &[Self], geometry: &Geometry2d, out: &mut [Self]);
+        (
+        input: &[Self],
+        grad: &[Self],
+        geometry: &Geometry2d,
+        out: &mut [Self],
+        bias: Option<&mut [Self]>,
+    );
     /// See [`matmul::product`].
     product = matmul::product, (a: &[Self], b: &PackedMatrix<Self>, bias: Option<&[Self]>, out: &mut [Self]);
     /// See [`matmul::transposed_product`].

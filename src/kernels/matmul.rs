@@ -16,6 +16,7 @@ use super::disjoint::Rows;
 use super::kept::with_kept;
 use super::pieces::{each_chunk, equal_pieces};
 use super::simd::{Isa, Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, Strands, Vectors, isa};
+use super::spare::Buffer;
 use super::sum;
 use crate::Element;
 
@@ -46,17 +47,20 @@ pub(crate) fn threads(multiplications: usize) -> usize {
 /// A `k x n` matrix as panels, for the instruction set it was packed for. The last panels are as narrow as is enough for
 /// the columns left over, and filled up with zeros.
 #[derive(Clone, Debug)]
-pub struct PackedMatrix<T> {
+pub struct PackedMatrix<T: Copy + Default + 'static> {
     isa: Isa,
     k: usize,
     n: usize,
-    panels: Vec<T>,
+    panels: Buffer<T>,
 }
 
 impl<T: Element> PackedMatrix<T> {
-    /// Packs `b`, whose rows of `n` follow each other.
-    pub(crate) fn new(b: &[T], k: usize, n: usize) -> Self {
-        Self::from_rows(k, n, |row, columns, panel| panel.copy_from_slice(&b[row * n..][columns]))
+    /// Packs `b`, whose rows are `stride` apart.
+    pub(crate) fn new((b, stride): (&[T], usize), k: usize, n: usize) -> Self {
+        let isa = isa();
+        let mut panels = Buffer::unwritten(panels_len::<T>(isa, k, n));
+        pack_rows(isa, (b, stride), (k, n), &mut panels);
+        PackedMatrix { isa, k, n, panels }
     }
 
     /// Packs the transpose of `b`, whose rows of `k` follow each other.
@@ -68,10 +72,10 @@ impl<T: Element> PackedMatrix<T> {
         })
     }
 
-    /// Packs the matrix that `read(row, columns, into)` copies out piece by piece, over zeros.
+    /// Packs the matrix that `read(row, columns, into)` copies out piece by piece.
     pub(crate) fn from_rows(k: usize, n: usize, read: impl Fn(usize, Range<usize>, &mut [T])) -> Self {
         let isa = isa();
-        let mut panels = vec![T::zero(); panels_len::<T>(isa, k, n)];
+        let mut panels = Buffer::unwritten(panels_len::<T>(isa, k, n));
         pack(isa, k, n, read, &mut panels);
         PackedMatrix { isa, k, n, panels }
     }
@@ -93,7 +97,7 @@ pub(crate) fn panels_len<T: Element>(isa: Isa, k: usize, n: usize) -> usize {
     n.next_multiple_of(T::lanes(isa)) * k
 }
 
-/// Packs for `isa` what `read(row, columns, into)` copies out piece by piece, over the zeros of `panels`.
+/// Packs for `isa` what `read(row, columns, into)` copies out piece by piece.
 pub(crate) fn pack<T: Element>(
     isa: Isa,
     k: usize,
@@ -101,18 +105,80 @@ pub(crate) fn pack<T: Element>(
     read: impl Fn(usize, Range<usize>, &mut [T]),
     panels: &mut [T],
 ) {
-    let Vectors { lanes, panel, .. } = T::vectors(isa);
-    let most = across::<T>(panel, lanes, k);
-    let mut first = 0;
-    while first < n {
-        let width = lanes * next_panel(most, (n - first).div_ceil(lanes));
+    for Panel { first, width } in each_panel_of::<T>(isa, k, n) {
         let columns = first..n.min(first + width);
         let panel = &mut panels[first * k..][..k * width];
         for (row, values) in panel.chunks_exact_mut(width).enumerate() {
-            read(row, columns.clone(), &mut values[..columns.len()]);
+            let (values, beyond) = values.split_at_mut(columns.len());
+            read(row, columns.clone(), values);
+            beyond.fill(T::zero());
         }
-        first += width;
     }
+}
+
+/// Packs for `isa` a `k x n` matrix, whose rows are `stride` apart.
+pub(crate) fn pack_rows<T: Element>(
+    isa: Isa,
+    (matrix, stride): (&[T], usize),
+    (k, n): (usize, usize),
+    panels: &mut [T],
+) {
+    if k == 0 {
+        return;
+    }
+    for Panel { first, width } in each_panel_of::<T>(isa, k, n) {
+        let count = width.min(n - first);
+        let panel = &mut panels[first * k..][..k * width];
+        T::dispatch(isa, CopyPanel { matrix: &matrix[first..], stride, count, width, panel });
+    }
+}
+
+/// Copies `count` numbers of each row to a panel, and fills up with zeros.
+struct CopyPanel<'a, T> {
+    matrix: &'a [T],
+    stride: usize,
+    count: usize,
+    width: usize,
+    panel: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for CopyPanel<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, simd: S) {
+        let CopyPanel { matrix, stride, count, width, panel } = self;
+        for (row, panel) in panel.chunks_exact_mut(width).enumerate() {
+            let from = &matrix[row * stride..][..count];
+            if count == width {
+                for first in (0..width).step_by(S::LANES) {
+                    simd.store(simd.load(&from[first..]), &mut panel[first..]);
+                }
+            } else {
+                panel[..count].copy_from_slice(from);
+                panel[count..].fill(T::zero());
+            }
+        }
+    }
+}
+
+/// The columns of a panel: which is the first, and how many there is room for.
+pub(crate) struct Panel {
+    pub(crate) first: usize,
+    pub(crate) width: usize,
+}
+
+/// The panels of a `k x n` matrix packed for `isa`. Each begins `k` times as far in as its first column.
+pub(crate) fn each_panel_of<T: Element>(isa: Isa, k: usize, n: usize) -> impl Iterator<Item = Panel> {
+    let Vectors { lanes, panel, .. } = T::vectors(isa);
+    let most = across::<T>(panel, lanes, k);
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let left = n.checked_sub(first).filter(|&left| left > 0)?;
+        let panel = Panel { first, width: lanes * next_panel(most, left.div_ceil(lanes)) };
+        first += panel.width;
+        Some(panel)
+    })
 }
 
 /// The vectors across a panel of `k` rows, where a register tile has room for `most`.
@@ -142,8 +208,8 @@ pub(crate) enum Left<'a, T> {
     /// Each row is a chain of runs, which lie at the same distances from the start of every row. If `all_live`, no line of
     /// any row is to be passed over.
     Runs { values: &'a [T], rows: &'a [Row], runs: Runs, all_live: bool },
-    /// The transpose of what lies in memory, in lines of `stride` numbers: row `i` is number `first + i` of each.
-    Columns { values: &'a [T], stride: usize, first: usize },
+    /// The transpose of what lies in memory: row `i` is number `first + i` of each line, wherever the lines start.
+    Columns { values: &'a [T], rows: &'a [Row], first: usize },
 }
 
 /// Where a row of [`Left::Runs`] starts, and which of its lines may be other than zero.
@@ -312,11 +378,10 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                         );
                     });
                 }
-                Left::Columns { values, stride, first } => {
+                Left::Columns { values, rows, first } => {
                     tiles.each_panel::<S, M, V>(simd, row, |panel, _, sums| {
-                        for (line, right) in values.chunks_exact(stride).zip(panel.chunks_exact(V * S::LANES))
-                        {
-                            let line = &line[first + row..][..M];
+                        for (line, right) in rows.iter().zip(panel.chunks_exact(V * S::LANES)) {
+                            let line = &values[line.start + first + row..][..M];
                             add_products(simd, |i| line[i], right, sums);
                         }
                     });
@@ -359,12 +424,15 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
             let panel;
             (panel, next) = next.split_at(size);
             add(panel, next, &mut sums);
-            if place.len() == width && matches!(block.finish, Finish::Store(_)) {
+            if place.len() == width {
                 let out: [&mut [T]; M] = block.out.part(row, place);
+                let adds = matches!(block.finish, Finish::Add);
                 for i in 0..M {
                     let out = &mut out[i][..width];
                     for v in 0..V {
-                        simd.store(sums[i][v], &mut out[v * S::LANES..]);
+                        let out = &mut out[v * S::LANES..];
+                        let sum = if adds { simd.add(simd.load(out), sums[i][v]) } else { sums[i][v] };
+                        simd.store(sum, out);
                     }
                 }
             } else {
@@ -433,14 +501,26 @@ pub(crate) fn product<T: Element>(a: &[T], b: &PackedMatrix<T>, bias: Option<&[T
     });
 }
 
+/// `out = a * b`, the same on this thread alone.
+pub(crate) fn product_here<T: Element>(a: &[T], b: &PackedMatrix<T>, out: &mut [T]) {
+    with_kept(|rows| {
+        Row::dense(rows, out.len() / b.n, b.k);
+        let left = Left::Runs { values: a, rows, runs: Runs::one(b.k), all_live: true };
+        let (right, out) = (b.as_panels(), &mut Rows::new(out, b.n));
+        Block { left, right, columns: 0..b.n, out, place: 0, finish: Finish::Store(None) }.compute();
+    });
+}
+
 /// `out = transpose(a) * b`, for `a` of `p x m`, `b` of `p x n` and `out` of `m x n`, all without gaps.
 pub(crate) fn transposed_product<T: Element>(a: &[T], b: &[T], (m, n): (usize, usize), out: &mut [T]) {
     if m == 0 {
         return;
     }
-    let b = PackedMatrix::new(b, a.len() / m, n);
-    let left = |first| Left::Columns { values: a, stride: m, first };
-    each_block(&b, out, Finish::Store(None), left);
+    let b = PackedMatrix::new((b, n), a.len() / m, n);
+    with_kept(|rows| {
+        Row::dense(rows, b.k, m);
+        each_block(&b, out, Finish::Store(None), |first| Left::Columns { values: a, rows, first });
+    });
 }
 
 /// The product of `left(first row)` and `b` for every block of rows of `out`.
@@ -502,7 +582,7 @@ mod tests {
             let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
             let want = naive(&a, &b, &bias, (m, k, n));
             let mut out = vec![f32::NAN; m * n];
-            product(&a, &PackedMatrix::new(&b, k, n), Some(&bias), &mut out);
+            product(&a, &PackedMatrix::new((&b, n), k, n), Some(&bias), &mut out);
             prop_assert_eq!(&out, &want);
 
             out.fill(f32::NAN);
@@ -524,7 +604,7 @@ mod tests {
             let mut starts = Vec::new();
             Row::dense(&mut starts, rows, k);
             let left = Left::Runs { values: &a, rows: &starts, runs: Runs::one(k), all_live: true };
-            let right = PackedMatrix::new(&b, k, n);
+            let right = PackedMatrix::new((&b, n), k, n);
             let lines = &mut Rows::new(&mut out, n);
             Block { left, right: right.as_panels(), columns: 0..n, out: lines, place: 0, finish: Finish::Add }.compute();
             prop_assert_eq!(out, want);

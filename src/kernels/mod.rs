@@ -2,6 +2,7 @@
 
 pub(crate) mod conv;
 mod depthwise;
+mod depthwise_gradient;
 mod direct;
 mod disjoint;
 pub(crate) mod entry;
@@ -13,10 +14,11 @@ mod pieces;
 pub(crate) mod plan;
 pub(crate) mod pool;
 pub(crate) mod simd;
+mod spare;
 pub(crate) mod sum;
 mod winograd;
 
-pub(crate) use kept::with_kept;
+pub(crate) use spare::{recycle, take_spare};
 
 /// Runs on a pool of so many threads; in place on WebAssembly, which has none.
 #[cfg(test)]

@@ -146,7 +146,7 @@ impl<T: Element> Dense<T> {
         let (features, kernel) = (self.features(x.shape())?, self.weights.value("kernel")?);
         check_features(features, kernel)?;
         let out = out.unwritten(KIND, &self.output_shape(x.shape())?)?;
-        let pack = || PackedMatrix::new(kernel.as_slice(), features, self.units);
+        let pack = || PackedMatrix::new((kernel.as_slice(), self.units), features, self.units);
         let packed = self.weights.prepared().get_or_init(pack);
         T::product(x.as_slice(), packed, self.weights.bias(), out);
         Ok(())

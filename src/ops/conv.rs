@@ -121,7 +121,7 @@ pub fn conv2d_backward_kernel<T: Element>(
     check_shape(OP, "an output gradient", grad.shape(), &geometry.output_shape())?;
     let shape = geometry.kernel_shape();
     let mut out = unwritten(OP, &shape)?;
-    T::conv_backward_kernel(&contiguous(OP, x)?, &contiguous(OP, grad)?, geometry, &mut out);
+    T::conv_backward_kernel(&contiguous(OP, x)?, &contiguous(OP, grad)?, geometry, &mut out, None);
     to_array(OP, shape, out)
 }
 

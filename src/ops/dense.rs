@@ -41,7 +41,7 @@ pub fn dense<T: Element>(
     if out.is_empty() {
         return to_array(OP, (rows, outputs), out);
     }
-    let kernel = PackedMatrix::new(&contiguous(OP, kernel)?, inputs, outputs);
+    let kernel = PackedMatrix::new((&contiguous(OP, kernel)?, outputs), inputs, outputs);
     let bias = bias.map(|bias| contiguous(OP, bias)).transpose()?;
     T::product(&contiguous(OP, x)?, &kernel, bias.as_deref(), &mut out);
     to_array(OP, (rows, outputs), out)

@@ -42,6 +42,12 @@ impl Runs {
         self.length
     }
 
+    /// Where a run begins, from the row's start on.
+    pub fn offset(&self, run: usize) -> usize {
+        let [line, run] = [run / self.in_line, run % self.in_line];
+        line * self.line_pitch + run * self.pitch
+    }
+
     /// How many lines there are.
     #[inline(always)]
     pub fn lines(&self) -> usize {

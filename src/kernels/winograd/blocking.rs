@@ -102,7 +102,7 @@ fn tasks(tiling: &Tiling, block: usize, threads: usize) -> usize {
 
 /// The next stride at which neighbouring rows do not evict each other from the first-level cache: an odd number of
 /// cache lines off a multiple of 4096 bytes.
-fn off_pages<T>(stride: usize) -> usize {
+pub(super) fn off_pages<T>(stride: usize) -> usize {
     const LINES: usize = 4096 / 64;
     const ODD: usize = 5;
     let lines = (size_of::<T>() * stride).div_ceil(64);

@@ -2,6 +2,7 @@
 
 use super::TileSize;
 use super::blocking::{Blocking, L2_BYTES, MANY_TILES};
+use super::gradient::block_tiles;
 use super::tiling::Tiling;
 use crate::Element;
 use crate::geometry::{Geometry2d, WindowAxis};
@@ -15,13 +16,17 @@ struct Costs {
     input: f64,
     /// To transform a filter of a tile back.
     output: f64,
+    /// To transform the sums of a channel and filter back into a kernel's gradient.
+    sums: f64,
     size: TileSize,
 }
 
 const COSTS: [Costs; 2] = [
-    Costs { input: 190.0, output: 85.0, size: TileSize::Two },
-    Costs { input: 600.0, output: 340.0, size: TileSize::Four },
+    Costs { input: 190.0, output: 85.0, sums: 110.0, size: TileSize::Two },
+    Costs { input: 600.0, output: 340.0, sums: 220.0, size: TileSize::Four },
 ];
+/// What a multiplication costs in the kernel's gradient as plain sums.
+const GRADIENT_PRODUCT: f64 = 1.15;
 /// A product of matrices costs as much as one with so many more channels, multiplied by `PRODUCT`.
 const START: f64 = 10.0;
 const PRODUCT: f64 = 1.15;
@@ -35,13 +40,28 @@ const GAIN: f64 = 1.15;
 
 /// The tiles that the convolution is fastest with; `None` if Winograd's transform cannot compute it, or does not pay.
 pub(crate) fn choose<T: Element>(geometry: &Geometry2d) -> Option<TileSize> {
-    let plain = |axis: WindowAxis| axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1;
-    if !plain(geometry.rows) || !plain(geometry.cols) || geometry.groups != 1 {
+    if !suits(geometry) {
         return None;
     }
     let costs = COSTS.iter().map(|costs| (costs.of::<T>(geometry), costs.size));
     let (cost, best) = costs.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (cost * GAIN < direct::cost(geometry)).then_some(best)
+}
+
+/// The tiles that the gradient of the kernel is fastest with; `None` as [`choose`].
+pub(crate) fn choose_gradient<T: Element>(geometry: &Geometry2d) -> Option<TileSize> {
+    if !suits(geometry) {
+        return None;
+    }
+    let costs = COSTS.iter().map(|costs| (costs.of_gradient::<T>(geometry), costs.size));
+    let (cost, best) = costs.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    let direct = GRADIENT_PRODUCT * geometry.multiplications() as f64;
+    (cost * GAIN < direct).then_some(best)
+}
+
+fn suits(geometry: &Geometry2d) -> bool {
+    let plain = |axis: WindowAxis| axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1;
+    plain(geometry.rows) && plain(geometry.cols) && geometry.groups == 1
 }
 
 /// The scratch of a thread in bytes, and the time in multiplications at the processor's best speed.
@@ -67,6 +87,15 @@ impl Costs {
             _ => weights * times * FROM_MEMORY,
         };
         tiles * (products + channels * self.input + filters * self.output) + read
+    }
+
+    fn of_gradient<T: Element>(&self, geometry: &Geometry2d) -> f64 {
+        let [channels, filters] = [geometry.in_channels, geometry.out_channels].map(|n| n as f64);
+        let tiles = Tiling::new(geometry, self.size.outputs()).tiles();
+        let blocks = tiles.div_ceil(block_tiles::<T>(geometry, self.size)) as f64;
+        let products = PRODUCT * self.size.points() as f64 * channels * filters;
+        tiles as f64 * (products + channels * self.input + filters * self.output)
+            + blocks * channels * filters * self.sums
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn forward<T: Element>(
     }
 }
 
-struct Problem<'a, T> {
+struct Problem<'a, T: Element> {
     input: &'a [T],
     kernel: &'a WinogradKernel<T>,
     bias: Option<&'a [T]>,

@@ -7,19 +7,22 @@
 //! | `tiling` | where tiles lie |
 //! | `blocking` | how many are done at a time, and by whom |
 //! | `driver` | the forward pass: transform a block of tiles, multiply at every point, transform back |
+//! | `gradient` | the gradient of the kernel |
 //! | `cost` | where all this pays |
 
 mod blocking;
 mod cost;
 mod driver;
+mod gradient;
 mod input;
 mod kernel;
 mod output;
 mod points;
 mod tiling;
 
-pub(super) use cost::{choose, forecast};
+pub(super) use cost::{choose, choose_gradient, forecast};
 pub(super) use driver::forward;
+pub(super) use gradient::backward_kernel;
 pub(super) use kernel::WinogradKernel;
 
 /// The outputs along a side of a tile.

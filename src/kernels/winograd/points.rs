@@ -28,6 +28,9 @@ pub(super) trait Transform<const M: usize, const N: usize>: Copy + Send + Sync {
 
     /// `A^T` times a vector.
     fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; N]) -> [S::V; M];
+
+    /// `A` times a vector.
+    fn gradient<T: Element, S: Simd<T>>(simd: S, y: [S::V; M]) -> [S::V; N];
 }
 
 /// Tiles of 2 outputs: points 0, 1, -1.
@@ -46,6 +49,11 @@ impl Transform<2, 4> for Two {
     fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 4]) -> [S::V; 2] {
         let (sum, difference) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
         [simd.add(m[0], sum), simd.add(difference, m[3])]
+    }
+
+    #[inline(always)]
+    fn gradient<T: Element, S: Simd<T>>(simd: S, y: [S::V; 2]) -> [S::V; 4] {
+        [y[0], simd.add(y[0], y[1]), simd.sub(y[0], y[1]), y[1]]
     }
 }
 
@@ -93,16 +101,74 @@ impl Transform<4, 6> for Four {
             simd.add(both(P * P * P, difference_p, Q * Q * Q, difference_q), m[5]),
         ]
     }
+
+    #[inline(always)]
+    fn gradient<T: Element, S: Simd<T>>(simd: S, y: [S::V; 4]) -> [S::V; 6] {
+        let splat = |x| simd.splat(T::of(x));
+        let even = |p: f64| simd.mul_add(splat(p * p), y[2], y[0]);
+        let odd = |p: f64| simd.mul_add(splat(p * p * p), y[3], simd.mul(splat(p), y[1]));
+        let [even_p, odd_p, even_q, odd_q] = [even(P), odd(P), even(Q), odd(Q)];
+        [
+            y[0],
+            simd.add(even_p, odd_p),
+            simd.sub(even_p, odd_p),
+            simd.add(even_q, odd_q),
+            simd.sub(even_q, odd_q),
+            y[3],
+        ]
+    }
 }
 
-/// The rows of `G` for these finite points.
-pub(super) fn kernel_matrix(points: &[f64]) -> impl Iterator<Item = [f64; 3]> + Clone {
-    let finite = points.iter().enumerate().map(|(i, p)| {
-        let others = points.iter().enumerate().filter(|(j, _)| *j != i);
-        let scale: f64 = others.map(|(_, other)| p - other).product();
-        [1.0 / scale, p / scale, p * p / scale]
-    });
-    finite.chain(std::iter::once([0.0, 0.0, 1.0]))
+/// `G` for these finite points.
+#[derive(Clone, Copy)]
+pub(super) struct KernelTransform<const N: usize> {
+    /// The rows of `G`.
+    rows: [[f64; 3]; N],
+}
+
+/// Numbers that are transformed side by side.
+pub(super) type Lanes = [f64; LANES];
+pub(super) const LANES: usize = 8;
+
+impl<const N: usize> KernelTransform<N> {
+    pub(super) fn new(points: &[f64]) -> Self {
+        let mut rows = [[0.0, 0.0, 1.0]; N];
+        for (i, (row, p)) in rows.iter_mut().zip(points).enumerate() {
+            let others = points.iter().enumerate().filter(|(j, _)| *j != i);
+            let scale: f64 = others.map(|(_, other)| p - other).product();
+            *row = [1.0 / scale, p / scale, p * p / scale];
+        }
+        KernelTransform { rows }
+    }
+
+    /// The rows of `G` as vectors of copies.
+    #[inline(always)]
+    pub(super) fn splat<T: Element, S: Simd<T>>(&self, simd: S) -> [[S::V; 3]; N] {
+        let mut rows = [[simd.splat(T::zero()); 3]; N];
+        for (row, values) in rows.iter_mut().zip(self.rows) {
+            for (vector, value) in row.iter_mut().zip(values) {
+                *vector = simd.splat(T::of(value));
+            }
+        }
+        rows
+    }
+
+    /// `G` times a vector. Beside 0 and infinity, points come in pairs of both signs, whose even powers are the same.
+    #[inline(always)]
+    pub(super) fn apply(&self, taps: &[Lanes; 3]) -> [Lanes; N] {
+        let mut out = [[0.0; LANES]; N];
+        for lane in 0..LANES {
+            let [a, b, c] = [taps[0][lane], taps[1][lane], taps[2][lane]];
+            out[0][lane] = a * self.rows[0][0];
+            out[N - 1][lane] = c;
+            for i in (1..N - 1).step_by(2) {
+                let [even, odd] = [a * self.rows[i][0] + c * self.rows[i][2], b * self.rows[i][1]];
+                out[i][lane] = even + odd;
+                out[i + 1][lane] = even - odd;
+            }
+        }
+        out
+    }
 }
 
 #[cfg(test)]
@@ -122,11 +188,11 @@ mod tests {
         })
     }
 
-    /// Both transforms of a unit vector: a column of `B^T` and one of `A^T`.
+    /// All transforms of a unit vector: a column of `B^T`, one of `A^T`, and one of `A`.
     struct Columns<X, const M: usize, const N: usize>(X, usize);
 
     impl<X: Transform<M, N>, const M: usize, const N: usize> Kernel<f32> for Columns<X, M, N> {
-        type Output = (Vec<f32>, Vec<f32>);
+        type Output = [Vec<f32>; 3];
         #[inline(always)]
         fn run<S: Simd<f32>>(self, simd: S) -> Self::Output {
             let unit: [S::V; N] = std::array::from_fn(|i| simd.splat(f32::from(u8::from(i == self.1))));
@@ -135,7 +201,26 @@ mod tests {
                 simd.store(v, &mut lanes);
                 lanes[0]
             };
-            (X::input(simd, unit).map(first).to_vec(), X::output(simd, unit).map(first).to_vec())
+            let short: [S::V; M] = std::array::from_fn(|i| simd.splat(f32::from(u8::from(i == self.1))));
+            let [input, output] = [X::input(simd, unit).to_vec(), X::output(simd, unit).to_vec()];
+            [input, output, X::gradient(simd, short).to_vec()].map(|v| v.into_iter().map(first).collect())
+        }
+    }
+
+    fn kernels_follow_the_definition<const N: usize>(points: &[f64]) {
+        let transform = KernelTransform::<N>::new(points);
+        for column in 0..3 {
+            let unit = [0, 1, 2].map(|i| [f64::from(u8::from(i == column)); LANES]);
+            let got = transform.apply(&unit).map(|lanes| lanes[LANES - 1]);
+            let row = |(i, p): (usize, &f64)| {
+                let others = points.iter().enumerate().filter(|(j, _)| *j != i);
+                p.powi(column as i32) / others.map(|(_, other)| p - other).product::<f64>()
+            };
+            let want: Vec<f64> =
+                points.iter().enumerate().map(row).chain([f64::from(u8::from(column == 2))]).collect();
+            for (got, want) in got.into_iter().zip(want) {
+                assert!((got - want).abs() <= 1e-15, "{got} for {want} in column {column} of {N}");
+            }
         }
     }
 
@@ -143,7 +228,12 @@ mod tests {
         let points = X::POINTS;
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             for column in 0..N {
-                let (input, output) = f32::dispatch(isa, Columns::<X, M, N>(transform, column));
+                let [input, output, gradient] = f32::dispatch(isa, Columns::<X, M, N>(transform, column));
+                for (row, got) in gradient.into_iter().enumerate().filter(|_| column < M) {
+                    let last = f64::from(u8::from(column == M - 1));
+                    let want = points.get(row).map_or(last, |p| p.powi(column as i32));
+                    assert_eq!(f64::from(got), want, "A[{row}][{column}] on {isa}");
+                }
                 for (row, got) in input.into_iter().enumerate() {
                     let others = (0..points.len()).filter(|&j| j != row).map(|j| points[j]);
                     let want = polynomial(others).get(column).copied().unwrap_or(0.0);
@@ -162,5 +252,7 @@ mod tests {
     fn transforms_are_those_of_their_points() {
         follows_the_definition(Two);
         follows_the_definition(Four);
+        kernels_follow_the_definition::<4>(Two::POINTS);
+        kernels_follow_the_definition::<6>(Four::POINTS);
     }
 }

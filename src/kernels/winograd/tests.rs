@@ -117,6 +117,51 @@ proptest! {
     }
 }
 
+/// The gradient of the kernel and `sum |x||dy|`, by the definition.
+fn gradient_reference(x: &[f32], grad: &[f32], geometry: &Geometry2d) -> (Vec<f64>, Vec<f64>) {
+    let [n, oh, ow, k] = geometry.output_shape();
+    let [_, h, w, c] = geometry.input_shape();
+    let mut sums = vec![(0.0, 0.0); 9 * c * k];
+    for (index, grad) in grad.chunks_exact(k).enumerate() {
+        let (image, y, col) = (index / (oh * ow), index / ow % oh, index % ow);
+        for (i, j) in (0..9).map(|tap| (tap / 3, tap % 3)) {
+            if let (Some(p), Some(q)) = (geometry.rows.source(y, i), geometry.cols.source(col, j)) {
+                let x = &x[((image * h + p) * w + q) * c..][..c];
+                for (x, sums) in x.iter().zip(sums[(i * 3 + j) * c * k..].chunks_exact_mut(k)) {
+                    for (g, sum) in grad.iter().zip(sums) {
+                        let value = f64::from(*x) * f64::from(*g);
+                        *sum = (sum.0 + value, sum.1 + value.abs());
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(n * oh * ow * k, grad.len());
+    sums.into_iter().unzip()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(2), ..ProptestConfig::default() })]
+    #[test]
+    fn kernel_gradients_stay_within_the_error_bound(geometry in geometries()) {
+        let x = numbers(len(geometry.input_shape()), 1);
+        let grad = numbers(len(geometry.output_shape()), 4);
+        let (want, sizes) = gradient_reference(&x, &grad, &geometry);
+        let channels = want.len() / 9;
+        // Sums of few products hardly average their rounding errors out.
+        let few = if geometry.multiplications() < 64 * want.len() as u64 { 2.0 } else { 1.0 };
+        for (size, factor) in [(TileSize::Two, 8.0), (TileSize::Four, 24.0)] {
+            let mut out = vec![f32::NAN; want.len()];
+            backward_kernel(&x, &grad, &geometry, size, &mut out);
+            for (index, (got, want)) in out.iter().zip(&want).enumerate() {
+                let size = (0..9).map(|tap| sizes[tap * channels + index % channels]).fold(0.0, f64::max);
+                let bound = 2_f64.powi(-24) * (few * factor * size + want.abs());
+                prop_assert!((f64::from(*got) - want).abs() <= bound, "{got} for {want} in {geometry:?}");
+            }
+        }
+    }
+}
+
 /// Layers that are split by bands and by filters, with channels that fill vectors and that do not.
 fn layers() -> impl Iterator<Item = Geometry2d> {
     let layers = [
@@ -146,6 +191,14 @@ fn the_number_of_threads_changes_nothing() {
             };
             let one = run(1);
             assert!(one == run(2) && one == run(5), "{size:?} {geometry:?}");
+            let grad = numbers(len(geometry.output_shape()), 4);
+            let run = |threads| {
+                let mut out = vec![f32::NAN; kernel.len()];
+                on(threads, || backward_kernel(&x, &grad, &geometry, size, &mut out));
+                out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let one = run(1);
+            assert!(one == run(2) && one == run(5), "gradient, {size:?} {geometry:?}");
         }
     }
 }

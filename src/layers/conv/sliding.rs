@@ -74,7 +74,7 @@ pub(in crate::layers) struct Convolution<T: Element> {
 
 /// What inference prepares.
 #[derive(Clone, Debug, Default)]
-struct Prepared<T> {
+struct Prepared<T: Element> {
     packed: PreparedKernel<T>,
     /// The kernel with its planes stacked, where there are any.
     stacked: OnceLock<Vec<T>>,
@@ -219,14 +219,26 @@ impl<T: Element> Convolution<T> {
         };
         check_shape(kind, "an output gradient", grad.shape(), &geometry.output_shape())?;
         let mut kernel_grad = unwritten(kind, &geometry.kernel_shape())?;
-        T::conv_backward_kernel(x.as_slice(), grad.as_slice(), &geometry, &mut kernel_grad);
+        let mut bias_grad = match self.weights.bias() {
+            Some(bias) => Some(unwritten(kind, &[bias.len()])?),
+            None => None,
+        };
+        T::conv_backward_kernel(
+            x.as_slice(),
+            grad.as_slice(),
+            &geometry,
+            &mut kernel_grad,
+            bias_grad.as_deref_mut(),
+        );
         let shape = self.weights.value(self.name)?.shape().to_vec();
         let axes = self.axes;
         self.weights.add_grad(self.name, || match axes {
             Axes::Volume => Ok(unstacked_kernel(kind, kernel_grad, &shape)?.into()),
             _ => Tensor::from_vec(&shape, kernel_grad),
         })?;
-        self.weights.add_grad("bias", || ops::conv2d_backward_bias(grad.view4()?))?;
+        if let Some(bias_grad) = bias_grad {
+            self.weights.add_grad("bias", || Tensor::from_vec(&[bias_grad.len()], bias_grad))?;
+        }
         Ok((grad, geometry, padded))
     }
 }

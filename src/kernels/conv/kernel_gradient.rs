@@ -1,0 +1,209 @@
+//! The gradient of the kernel: a matrix product whose left factor is the input as the windows see it, transposed, and
+//! whose right one is the output's gradient, packed a block of positions at a time.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::geometry::Geometry2d;
+use crate::kernels::depthwise_gradient;
+use crate::kernels::disjoint::{Rows, each_columns};
+use crate::kernels::field::{self, Field};
+use crate::kernels::kept::{room, with_kept};
+use crate::kernels::matmul::{Block, Finish, Left, Panels, pack_rows, panels_len, threads};
+use crate::kernels::patches::Patches;
+use crate::kernels::pieces::{each_chunk, even_pieces};
+use crate::kernels::simd::isa;
+use crate::kernels::{sum, winograd};
+use crate::{Accuracy, Element};
+
+/// The most positions that are multiplied at a time: a panel of their gradients stays in the first-level cache.
+const BLOCK: usize = 256;
+/// The most rows of the result that a panel meets before the next one.
+const CHUNK_ROWS: usize = 64;
+/// Rows of the result for which a task packs the gradients anew.
+const TASK_ROWS: usize = 96;
+/// Columns of the result that a task computes at least.
+const TASK_COLUMNS: usize = 64;
+/// Into how many tasks the work can be cut, and how many a thread should have.
+const TASKS: usize = 16;
+const TASKS_A_THREAD: usize = 3;
+/// Columns of a task are a multiple of this, the widest panel.
+const PANEL: usize = 64;
+/// The most elements in all sums that are taken apart, and the fewest positions of each.
+const APART_ELEMENTS: usize = 1 << 20;
+const APART_PIXELS: usize = 512;
+
+/// The gradient of the kernel: `dw[i,j,c,f] = sum over n,y,x of input[n, y*s+i*d-p, x*s+j*d-p, c] * dy[n,y,x,f]`, and
+/// that of the bias, `db[f] = sum over n,y,x of dy[n,y,x,f]`, where there is one.
+///
+/// Threads share the kernel's elements; where these are few, the positions too, which are cut into pieces by the
+/// problem's size alone. Each piece sums apart, and the pieces are added in order: the result does not depend on the
+/// number of threads.
+pub(crate) fn backward_kernel<T: Element>(
+    input: &[T],
+    grad: &[T],
+    geometry: &Geometry2d,
+    out: &mut [T],
+    bias: Option<&mut [T]>,
+) {
+    if let Some(bias) = bias {
+        sum::columns(grad, bias);
+    }
+    if grad.is_empty() {
+        return out.fill(T::zero());
+    }
+    if is_depthwise(geometry) {
+        return depthwise_gradient::kernel_gradient(&Patches::of_input(input, geometry), grad, out);
+    }
+    if let Some(size) =
+        winograd::choose_gradient::<T>(geometry).filter(|_| geometry.accuracy == Accuracy::Fast)
+    {
+        return winograd::backward_kernel(input, grad, geometry, size, out);
+    }
+    let patches = Patches::of_input(input, geometry);
+    let group_in = geometry.in_channels / geometry.groups;
+    let field = Field::spread(&patches, group_in, BLOCK);
+    let problem = Problem { grad, geometry, field, tasks: Tasks::new(geometry) };
+    let pixels = geometry.batch * patches.positions();
+    let pieces = problem.tasks.pieces;
+    if pieces == 1 {
+        return problem.piece(0..pixels, out);
+    }
+    with_kept(|sums: &mut Sums<T>| {
+        let sums = room(&mut sums.0, pieces * out.len());
+        each_chunk(problem.tasks.parallel, sums, out.len(), |piece, sums| {
+            problem.piece(piece * pixels / pieces..(piece + 1) * pixels / pieces, sums);
+        });
+        add_up(sums, out);
+    });
+}
+
+fn is_depthwise(geometry: &Geometry2d) -> bool {
+    geometry.groups == geometry.in_channels && geometry.groups == geometry.out_channels
+}
+
+/// What the pieces sum apart.
+#[derive(Default)]
+struct Sums<T>(Vec<T>);
+
+/// Adds the pieces in order.
+pub(crate) fn add_up<T: Element>(pieces: &[T], out: &mut [T]) {
+    const CHUNK: usize = 1 << 14;
+    let len = out.len();
+    let add = |(index, out): (usize, &mut [T])| {
+        let at = index * CHUNK;
+        out.copy_from_slice(&pieces[at..at + out.len()]);
+        for piece in pieces.chunks_exact(len).skip(1) {
+            sum::add(out, &piece[at..at + out.len()]);
+        }
+    };
+    out.par_chunks_mut(CHUNK).enumerate().for_each(add);
+}
+
+/// How the result is shared among tasks.
+struct Tasks {
+    parallel: bool,
+    rows: usize,
+    columns: usize,
+    /// Into how many pieces the positions are cut.
+    pieces: usize,
+}
+
+impl Tasks {
+    fn new(geometry: &Geometry2d) -> Self {
+        let [kh, kw, group_in, filters] = geometry.kernel_shape();
+        let [batch, height, width, _] = geometry.output_shape();
+        let (rows, pixels) = (kh * kw * group_in, batch * height * width);
+        let most = |size: usize, least: usize| size.div_ceil(least).min(TASKS);
+        let (most_rows, most_columns) = (most(rows, TASK_ROWS), most(filters, TASK_COLUMNS));
+        let affordable = (APART_ELEMENTS / (rows * filters)).min(pixels / APART_PIXELS).max(1);
+        let pieces = TASKS.div_ceil(most_rows * most_columns).min(affordable);
+        // Only into how many pieces the positions are cut shows in the result.
+        let threads = threads(geometry.multiplications() as usize);
+        let wanted = if threads == 1 { 1 } else { (TASKS_A_THREAD * threads).div_ceil(pieces) };
+        let across = wanted.min(most_rows);
+        let down = if geometry.groups == 1 { wanted.div_ceil(across).min(most_columns) } else { 1 };
+        let columns = filters.div_ceil(down).next_multiple_of(PANEL).min(filters);
+        Tasks { parallel: threads > 1, rows: rows.div_ceil(across), columns, pieces }
+    }
+}
+
+struct Problem<'a, T: Element> {
+    grad: &'a [T],
+    geometry: &'a Geometry2d,
+    field: Field<'a, T>,
+    tasks: Tasks,
+}
+
+/// A task's part of the input, and packed gradients.
+#[derive(Default)]
+struct Scratch<T> {
+    field: field::Scratch<T>,
+    panels: Vec<T>,
+}
+
+impl<T: Element> Problem<'_, T> {
+    /// The sums over the positions `pixels`.
+    fn piece(&self, pixels: Range<usize>, out: &mut [T]) {
+        let filters = self.geometry.out_channels;
+        let Tasks { parallel, rows, columns, .. } = self.tasks;
+        each_chunk(parallel, out, rows * filters, |index, out| {
+            let part = |columns: Range<usize>, mut out: Rows<'_, T>| {
+                with_kept(|scratch: &mut Scratch<T>| {
+                    for (first, count) in even_pieces(pixels.clone(), BLOCK) {
+                        let finish = if first == pixels.start { Finish::Store(None) } else { Finish::Add };
+                        self.field.fill(&mut scratch.field, first..first + count);
+                        self.multiply(
+                            scratch,
+                            first..first + count,
+                            index * rows,
+                            &columns,
+                            &mut out,
+                            finish,
+                        );
+                    }
+                });
+            };
+            let columns = if parallel { columns } else { filters };
+            each_columns(parallel, Rows::new(out, filters), 0, columns, &part);
+        });
+    }
+
+    /// Adds the products of a block of positions to the rows from `first_row` on of the columns `columns`.
+    fn multiply(
+        &self,
+        Scratch { field, panels }: &mut Scratch<T>,
+        pixels: Range<usize>,
+        first_row: usize,
+        columns: &Range<usize>,
+        out: &mut Rows<'_, T>,
+        finish: Finish<'_, T>,
+    ) {
+        let (isa, groups, filters) = (isa(), self.geometry.groups, self.geometry.out_channels);
+        let (group_in, group_out) = (self.geometry.in_channels / groups, filters / groups);
+        for group in 0..groups {
+            // The columns of the group, or those of this task.
+            let (from, place) = if groups == 1 {
+                (columns.clone(), 0)
+            } else {
+                (group * group_out..(group + 1) * group_out, group * group_out)
+            };
+            let panels = room(panels, panels_len::<T>(isa, pixels.len(), from.len()));
+            let grad = &self.grad[pixels.start * filters + from.start..];
+            pack_rows(isa, (grad, filters), (pixels.len(), from.len()), panels);
+            let right = Panels { isa, k: pixels.len(), values: panels };
+            let (values, starts, runs) = self.field.seen(field, group * group_in);
+            let rows = first_row..first_row + out.len();
+            for run in rows.start / runs.length()..rows.end.div_ceil(runs.length()) {
+                let begin = run * runs.length();
+                let in_run = rows.start.max(begin) - begin..rows.end.min(begin + runs.length()) - begin;
+                for (first, count) in even_pieces(in_run, CHUNK_ROWS) {
+                    let left = Left::Columns { values: &values[runs.offset(run)..], rows: starts, first };
+                    let out = &mut out.lines(begin + first - rows.start, count);
+                    Block { left, right, columns: 0..from.len(), out, place, finish }.compute();
+                }
+            }
+        }
+    }
+}

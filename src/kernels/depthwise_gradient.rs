@@ -1,0 +1,185 @@
+//! The gradient of a depthwise convolution's kernel: every tap's sums stay in registers along a row of positions.
+
+use std::ops::Range;
+
+use super::conv::add_up;
+use super::kept::{room, with_kept};
+use super::matmul::threads;
+use super::patches::Patches;
+use super::pieces::each_chunk;
+use super::simd::{Kernel, Simd, isa};
+use crate::Element;
+
+/// Into how many pieces the rows of positions are cut at most, and the fewest rows of a piece.
+const PIECES: usize = 16;
+const PIECE_LINES: usize = 4;
+/// The most taps whose sums are in registers together, in so many vectors of channels each.
+const TAPS: usize = 4;
+const PAIR: usize = 2;
+
+/// `out[i,j,c] = sum over n,y,x of source[n, y*s+i*d-p, x*s+j*d-p, c] * grad[n,y,x,c]` for the windows of `patches`.
+pub(super) fn kernel_gradient<T: Element>(patches: &Patches<'_, T>, grad: &[T], out: &mut [T]) {
+    let lines = grad.len() / (patches.cols.positions * patches.channels);
+    let pieces = (lines / PIECE_LINES).clamp(1, PIECES);
+    let parallel = threads(grad.len() * patches.rows.taps * patches.cols.taps) > 1;
+    with_kept(|sums: &mut Sums<T>| {
+        let sums = room(&mut sums.0, pieces * out.len());
+        each_chunk(parallel, sums, out.len(), |piece, sums| {
+            let lines = piece * lines / pieces..(piece + 1) * lines / pieces;
+            T::dispatch(isa(), Piece { patches, grad, lines, sums });
+        });
+        add_up(sums, out);
+    });
+}
+
+/// What the pieces sum apart.
+#[derive(Default)]
+struct Sums<T>(Vec<T>);
+
+/// The sums over the rows of positions `lines`, counted through all images.
+struct Piece<'a, T> {
+    patches: &'a Patches<'a, T>,
+    grad: &'a [T],
+    lines: Range<usize>,
+    sums: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for Piece<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, simd: S) {
+        let Patches { source, channels, ref rows, ref cols } = *self.patches;
+        let (width, pitch) = (cols.positions * channels, cols.source * channels);
+        self.sums.fill(T::zero());
+        for line in self.lines {
+            let (image, row) = (line / rows.positions, line % rows.positions);
+            let grad = &self.grad[line * width..][..width];
+            for i in rows.inside(row) {
+                let source = &source[(image * rows.source + rows.read(row, i)) * pitch..][..pitch];
+                let sums = &mut self.sums[i * cols.taps * channels..][..cols.taps * channels];
+                let mut line = Line { patches: self.patches, source, grad, sums };
+                let mut tap = 0;
+                while tap < cols.taps {
+                    tap += match cols.taps - tap {
+                        1 => line.taps::<S, 1>(simd, tap),
+                        2 => line.taps::<S, 2>(simd, tap),
+                        3 | 5 | 6 => line.taps::<S, 3>(simd, tap),
+                        _ => line.taps::<S, TAPS>(simd, tap),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// A row of positions, the row of the source that a row of taps sees, and the sums of these taps.
+struct Line<'a, T> {
+    patches: &'a Patches<'a, T>,
+    source: &'a [T],
+    grad: &'a [T],
+    sums: &'a mut [T],
+}
+
+impl<T: Element> Line<'_, T> {
+    /// Adds up the `J` taps from `first` on. Returns `J`.
+    #[inline(always)]
+    fn taps<S: Simd<T>, const J: usize>(&mut self, simd: S, first: usize) -> usize {
+        let Patches { channels, ref cols, .. } = *self.patches;
+        // Further to the right, windows begin to see with earlier taps, and cease to with the last ones.
+        let start = partition(cols.positions, |col| cols.inside(col).start > first);
+        let end = partition(cols.positions, |col| cols.inside(col).end >= first + J).max(start);
+        for col in (0..start).chain(end..cols.positions) {
+            let seen = cols.inside(col);
+            for tap in first.max(seen.start)..seen.end.min(first + J) {
+                self.single(simd, tap, col);
+            }
+        }
+        let mut channel = 0;
+        while channel < channels && start < end {
+            channel += match channels - channel {
+                left if left >= PAIR * S::LANES => self.inner::<S, J, PAIR>(simd, first, start..end, channel),
+                left if left >= S::LANES => self.inner::<S, J, 1>(simd, first, start..end, channel),
+                left => {
+                    for tap in first..first + J {
+                        for col in start..end {
+                            self.part(simd, tap, col, channel..channels);
+                        }
+                    }
+                    left
+                }
+            };
+        }
+        J
+    }
+
+    /// The columns `columns`, which see the source with all of these taps, and `V` vectors of channels. Returns how many
+    /// channels these are.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
+    fn inner<S: Simd<T>, const J: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        columns: Range<usize>,
+        channel: usize,
+    ) -> usize {
+        let Patches { channels, ref cols, .. } = *self.patches;
+        let across = cols.beyond_first(1) * channels;
+        let mut sums = [[simd.splat(T::zero()); J]; V];
+        for v in 0..V {
+            let place = first * channels + channel + v * S::LANES;
+            sums[v] = simd.load_strided::<J>(&self.sums[place..], channels);
+        }
+        let mut place = cols.read(columns.start, first) * channels + channel;
+        for col in columns {
+            for v in 0..V {
+                let grad = simd.load(&self.grad[col * channels + channel + v * S::LANES..]);
+                let seen = simd.load_strided::<J>(&self.source[place + v * S::LANES..], across);
+                for j in 0..J {
+                    sums[v][j] = simd.mul_add(seen[j], grad, sums[v][j]);
+                }
+            }
+            place += cols.step * channels;
+        }
+        for v in 0..V {
+            let place = first * channels + channel + v * S::LANES;
+            simd.store_strided(sums[v], &mut self.sums[place..], channels);
+        }
+        V * S::LANES
+    }
+
+    /// One tap at one column.
+    #[inline(always)]
+    fn single<S: Simd<T>>(&mut self, simd: S, tap: usize, col: usize) {
+        let channels = self.patches.channels;
+        for first in (0..channels).step_by(S::LANES) {
+            self.part(simd, tap, col, first..channels.min(first + S::LANES));
+        }
+    }
+
+    /// One tap at one column for no more channels than a vector has lanes.
+    #[inline(always)]
+    fn part<S: Simd<T>>(&mut self, simd: S, tap: usize, col: usize, part: Range<usize>) {
+        let Patches { channels, ref cols, .. } = *self.patches;
+        let seen = simd.load_up_to(&self.source[cols.read(col, tap) * channels..][part.clone()]);
+        let grad = simd.load_up_to(&self.grad[col * channels..][part.clone()]);
+        let sums = &mut self.sums[tap * channels..][part];
+        simd.store_up_to(simd.mul_add(seen, grad, simd.load_up_to(sums)), sums);
+    }
+}
+
+/// The first number below `end` that `before` is false of, where it is true of all before it; `end` if there is none.
+#[inline(always)]
+fn partition(end: usize, before: impl Fn(usize) -> bool) -> usize {
+    let mut range = 0..end;
+    while range.start < range.end {
+        let middle = range.start + range.len() / 2;
+        if before(middle) {
+            range.start = middle + 1;
+        } else {
+            range.end = middle;
+        }
+    }
+    range.start
+}
