@@ -14,7 +14,9 @@ mod kernel_gradient;
 use std::sync::OnceLock;
 
 use super::depthwise::GroupWeights;
+use super::direct::Right;
 use super::entry::FinishPiece;
+use super::kernel_matrix::KernelMatrix;
 use super::matmul::PackedMatrix;
 use super::patches::Patches;
 use super::plan::Algorithm;
@@ -81,7 +83,52 @@ pub(crate) fn forward<T: Element>(
         }
     };
     let transformed = transformed.get_or_init(|| WinogradKernel::new(kernel, geometry, tiles));
-    winograd::forward(input, transformed, bias, geometry, finish, out);
+    winograd::forward(input, winograd::Kernel::Packed(transformed), bias, geometry, finish, out);
+}
+
+/// The same with a kernel that is used once: nothing is prepared that is not used at once.
+pub(crate) fn forward_once<T: Element>(
+    input: &[T],
+    kernel: &[T],
+    bias: Option<&[T]>,
+    geometry: &Geometry2d,
+    finish: FinishPiece<'_, T>,
+    out: &mut [T],
+) {
+    if geometry.groups > 1 {
+        return forward(input, (kernel, &PreparedKernel::default()), bias, geometry, finish, out);
+    }
+    convolve(input, &KernelMatrix::new(kernel, geometry.kernel_shape()), bias, geometry, finish, out);
+}
+
+/// The convolution of a geometry of one group with the kernel `matrix`.
+fn convolve<T: Element>(
+    input: &[T],
+    kernel: &KernelMatrix<'_, T>,
+    bias: Option<&[T]>,
+    geometry: &Geometry2d,
+    finish: FinishPiece<'_, T>,
+    out: &mut [T],
+) {
+    if out.is_empty() {
+        return;
+    }
+    let tiles = match Algorithm::choose::<T>(geometry) {
+        Algorithm::WinogradF2 => TileSize::Two,
+        Algorithm::WinogradF4 => TileSize::Four,
+        Algorithm::ImplicitGemm | Algorithm::GroupVectors => {
+            let patches = Patches::of_input(input, geometry);
+            return direct::correlate(
+                &patches,
+                Right::Once(kernel),
+                bias,
+                geometry.out_channels,
+                finish,
+                out,
+            );
+        }
+    };
+    winograd::forward(input, winograd::Kernel::Once(kernel, tiles), bias, geometry, finish, out);
 }
 
 /// The products of all patches with the kernels of their groups.
@@ -95,7 +142,9 @@ fn correlate<T: Element>(
 ) {
     match kernel {
         PackedKernel::Few(weights) => depthwise::correlate(patches, weights, bias, finish, out),
-        PackedKernel::Groups(groups) => direct::correlate(patches, groups, bias, filters, finish, out),
+        PackedKernel::Groups(groups) => {
+            direct::correlate(patches, Right::Packed(groups), bias, filters, finish, out);
+        }
     }
 }
 
@@ -189,6 +238,9 @@ mod tests {
 
             let mut out = vec![f32::NAN; y.len()];
             forward(&x, (&kernel, &PreparedKernel::default()), Some(&bias), &geometry, &|_| {}, &mut out);
+            prop_assert_eq!(&out, &y);
+            out.fill(f32::NAN);
+            forward_once(&x, &kernel, Some(&bias), &geometry, &|_| {}, &mut out);
             prop_assert_eq!(out, y);
             let mut out = vec![f32::NAN; dx.len()];
             backward_input(&grad, &kernel, &geometry, &mut out);

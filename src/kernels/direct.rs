@@ -5,10 +5,12 @@ use std::ops::Range;
 use super::disjoint::{Rows, each_columns};
 use super::entry::FinishPiece;
 use super::field::{Field, Scratch, in_place};
-use super::kept::with_kept;
-use super::matmul::{Block, Finish, PackedMatrix, threads};
+use super::kept::{room, with_kept};
+use super::kernel_matrix::KernelMatrix;
+use super::matmul::{Block, Finish, PackedMatrix, Panels, each_panel_of, panel_width, threads};
 use super::patches::Patches;
 use super::pieces::each_chunk;
+use super::simd::isa;
 use crate::Element;
 use crate::geometry::Geometry2d;
 
@@ -21,28 +23,61 @@ const BLOCK_PIXELS: Range<usize> = 48..384;
 /// Blocks come in multiples of this, so that 2 or 4 threads end together.
 const BLOCK_SHARES: usize = 4;
 
+/// The right factor of a convolution.
+#[derive(Clone, Copy)]
+pub(super) enum Right<'a, T: Element> {
+    /// A packed matrix for each group.
+    Packed(&'a [PackedMatrix<T>]),
+    /// The kernel of the only group, not to be packed beyond this use.
+    Once(&'a KernelMatrix<'a, T>),
+}
+
+/// A thread's memory.
+#[derive(Default)]
+struct Memory<T> {
+    field: Scratch<T>,
+    panel: Vec<T>,
+}
+
 /// The products of all patches with the kernels of their groups, then `finish` over each block of positions while it
 /// is in the cache.
 pub(super) fn correlate<T: Element>(
     patches: &Patches<'_, T>,
-    groups: &[PackedMatrix<T>],
+    right: Right<'_, T>,
     bias: Option<&[T]>,
     filters: usize,
     finish: FinishPiece<'_, T>,
     out: &mut [T],
 ) {
-    let (group_in, group_out) = (patches.channels / groups.len(), filters / groups.len());
-    let work = out.len() * patches.rows.taps * patches.cols.taps * group_in;
-    let threads = threads(work);
+    let groups = match right {
+        Right::Packed(groups) => groups.len(),
+        Right::Once(_) => 1,
+    };
+    let (group_in, group_out) = (patches.channels / groups, filters / groups);
+    let k = patches.rows.taps * patches.cols.taps * group_in;
+    let threads = threads(out.len() * k);
     let pixels = out.len() / filters;
     let (field, block) = blocked(patches, group_in, pixels, filters);
+    let isa = isa();
 
+    let once = match right {
+        Right::Once(kernel) if pixels > block => {
+            let packed = PackedMatrix::of_kernel(kernel);
+            return correlate(patches, Right::Packed(&[packed]), bias, filters, finish, out);
+        }
+        Right::Once(kernel) => Some(kernel),
+        Right::Packed(_) => None,
+    };
+    let packed = match right {
+        Right::Packed(groups) => groups,
+        Right::Once(_) => &[],
+    };
     // The filters `piece` of the positions from `first` on.
     let compute = |first: usize, piece: Range<usize>, mut out: Rows<'_, T>| {
-        with_kept(|scratch: &mut Scratch<T>| {
+        with_kept(|Memory { field: scratch, panel: room_of_panel }: &mut Memory<T>| {
             field.fill(scratch, first..first + out.len());
             let first_group = piece.start / group_out;
-            let seen = &groups[first_group..piece.end.div_ceil(group_out)];
+            let seen = packed.get(first_group..piece.end.div_ceil(group_out)).unwrap_or_default();
             for (group, right) in (first_group..).zip(seen) {
                 let start = group * group_out;
                 let columns = piece.start.max(start) - start..piece.end.min(start + group_out) - start;
@@ -50,6 +85,17 @@ pub(super) fn correlate<T: Element>(
                 let finish = Finish::Store(bias.map(|bias| &bias[start..start + group_out]));
                 let left = field.left(scratch, group * group_in);
                 let right = right.as_panels();
+                Block { left, right, columns, out: &mut out, place, finish }.compute();
+            }
+            let Some(kernel) = once else { return };
+            // Each panel meets all positions while it is in the second-level cache.
+            for panel in each_panel_of::<T>(isa, k, filters).filter(|panel| piece.contains(&panel.first)) {
+                let values = room(room_of_panel, k * panel.width);
+                kernel.pack_panel(&panel, values);
+                let columns = panel.first..filters.min(panel.first + panel.width);
+                let finish = Finish::Store(bias.map(|bias| &bias[columns.clone()]));
+                let (left, right) = (field.left(scratch, 0), Panels { isa, k, values });
+                let (columns, place) = (0..columns.len(), columns.start - piece.start);
                 Block { left, right, columns, out: &mut out, place, finish }.compute();
             }
         })
@@ -61,7 +107,7 @@ pub(super) fn correlate<T: Element>(
         });
     } else {
         // One block: the threads share the filters, and so each reads only its part of the kernel.
-        let unit = if groups.len() == 1 { groups[0].panel_width() } else { group_out };
+        let unit = if groups == 1 { panel_width::<T>(isa, k) } else { group_out };
         let width = filters.div_ceil(unit).div_ceil(threads) * unit;
         each_columns(true, Rows::new(out, filters), 0, width, &|piece, out| compute(0, piece, out));
         finish(out);

@@ -38,6 +38,15 @@ entries! {
         finish: FinishPiece<'_, Self>,
         out: &mut [Self],
     );
+    /// See [`conv::forward_once`].
+    conv_forward_once = conv::forward_once, (
+        input: &[Self],
+        kernel: &[Self],
+        bias: Option<&[Self]>,
+        geometry: &Geometry2d,
+        finish: FinishPiece<'_, Self>,
+        out: &mut [Self],
+    );
     /// See [`conv::backward_input`].
     conv_backward_input = conv::backward_input,
         (grad: &[Self], kernel: &[Self], geometry: &Geometry2d, out: &mut [Self]);

@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use super::disjoint::Rows;
 use super::kept::with_kept;
+use super::kernel_matrix::KernelMatrix;
 use super::pieces::{each_chunk, equal_pieces};
 use super::simd::{Isa, Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, Strands, Vectors, isa};
 use super::spare::Buffer;
@@ -63,6 +64,14 @@ impl<T: Element> PackedMatrix<T> {
         PackedMatrix { isa, k, n, panels }
     }
 
+    /// Packs a kernel.
+    pub(super) fn of_kernel(kernel: &KernelMatrix<'_, T>) -> Self {
+        let (isa, (k, n)) = (isa(), kernel.size());
+        let mut panels = Buffer::unwritten(panels_len::<T>(isa, k, n));
+        kernel.pack(isa, &mut panels);
+        PackedMatrix { isa, k, n, panels }
+    }
+
     /// Packs the transpose of `b`, whose rows of `k` follow each other.
     pub(crate) fn transposed(b: &[T], k: usize, n: usize) -> Self {
         Self::from_rows(k, n, |row, columns, panel| {
@@ -84,12 +93,12 @@ impl<T: Element> PackedMatrix<T> {
     pub(crate) fn as_panels(&self) -> Panels<'_, T> {
         Panels { isa: self.isa, k: self.k, values: &self.panels }
     }
+}
 
-    /// The columns of a panel.
-    pub(crate) fn panel_width(&self) -> usize {
-        let Vectors { lanes, panel, .. } = T::vectors(self.isa);
-        lanes * across::<T>(panel, lanes, self.k)
-    }
+/// The columns of a panel of `k` rows.
+pub(crate) fn panel_width<T: Element>(isa: Isa, k: usize) -> usize {
+    let Vectors { lanes, panel, .. } = T::vectors(isa);
+    lanes * across::<T>(panel, lanes, k)
 }
 
 /// The length of a `k x n` matrix in panels for `isa`.

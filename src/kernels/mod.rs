@@ -8,6 +8,7 @@ mod disjoint;
 pub(crate) mod entry;
 mod field;
 mod kept;
+mod kernel_matrix;
 pub(crate) mod matmul;
 mod patches;
 mod pieces;

@@ -3,7 +3,6 @@
 use ndarray::{Array1, Array4, ArrayView1, ArrayView4};
 
 use super::{check_shape, contiguous, to_array};
-use crate::kernels::conv::PreparedKernel;
 use crate::memory::unwritten;
 use crate::{Element, Geometry2d, Result};
 
@@ -47,9 +46,8 @@ pub fn conv2d<T: Element>(
     let shape = geometry.output_shape();
     let mut out = unwritten(OP, &shape)?;
     let kernel = contiguous(OP, kernel)?;
-    let kernel = (&kernel[..], &PreparedKernel::default());
     let bias = bias.map(|bias| contiguous(OP, bias)).transpose()?;
-    T::conv_forward(&contiguous(OP, x)?, kernel, bias.as_deref(), geometry, &|_| {}, &mut out);
+    T::conv_forward_once(&contiguous(OP, x)?, &kernel, bias.as_deref(), geometry, &|_| {}, &mut out);
     to_array(OP, shape, out)
 }
 

@@ -2,15 +2,14 @@
 
 use rayon::prelude::*;
 
-use super::{PackedKernel, PreparedKernel, correlate, fold, forward};
+use super::{PackedKernel, convolve, correlate, fold};
 use crate::Element;
 use crate::geometry::{Geometry2d, Sampling, WindowAxis};
 use crate::kernels::depthwise::GroupWeights;
 use crate::kernels::kept::{room, with_kept};
-use crate::kernels::matmul::{PackedMatrix, threads};
+use crate::kernels::kernel_matrix::KernelMatrix;
+use crate::kernels::matmul::PackedMatrix;
 use crate::kernels::patches::Patches;
-use crate::kernels::pieces::each_chunk;
-use crate::kernels::spare::Buffer;
 
 /// The gradient of the input: `dx[n,p,q,c] = sum over the windows (y,x) that see (p,q) at tap (i,j), and over f,
 /// of dy[n,y,x,f] * kernel[i,j,c,f]`. Writes all of `out`.
@@ -76,16 +75,11 @@ impl Phase<'_> {
         let Geometry2d { in_channels, out_channels, groups, .. } = *self.geometry;
         match (groups, self.row.reads.as_window(), self.col.reads.as_window()) {
             (1, Some(rows), Some(cols)) => {
-                let turned = turned(kernel, self.geometry, [&self.row.reads, &self.col.reads]);
-                let channels = (out_channels, in_channels);
-                let geometry = Geometry2d {
-                    rows,
-                    cols,
-                    in_channels: channels.0,
-                    out_channels: channels.1,
-                    ..*self.geometry
-                };
-                forward(grad, (&turned, &PreparedKernel::default()), None, &geometry, &|_| {}, out);
+                let shape = self.geometry.kernel_shape();
+                let kernel = KernelMatrix::turned(kernel, shape, self.row.reads, self.col.reads);
+                let (in_channels, out_channels) = (out_channels, in_channels);
+                let geometry = Geometry2d { rows, cols, in_channels, out_channels, ..*self.geometry };
+                convolve(grad, &kernel, None, &geometry, &|_| {}, out);
             }
             _ => {
                 let (rows, cols) = (self.row.reads, self.col.reads);
@@ -110,36 +104,6 @@ impl Phase<'_> {
                 }
             }
         });
-    }
-}
-
-/// The kernel `[taps of rows, taps of cols, filters, channels]` of the way back: outputs become inputs.
-fn turned<T: Element>(kernel: &[T], geometry: &Geometry2d, [rows, cols]: [&Sampling; 2]) -> Buffer<T> {
-    let [_, kw, channels, filters] = geometry.kernel_shape();
-    let tap = channels * filters;
-    let mut turned = Buffer::unwritten(rows.taps * cols.taps * tap);
-    each_chunk(threads(turned.len()) > 1, &mut turned, tap, |index, out| {
-        let (i, j) = (rows.kernel_index(index / cols.taps), cols.kernel_index(index % cols.taps));
-        transpose(&kernel[(i * kw + j) * tap..][..tap], filters, out);
-    });
-    turned
-}
-
-/// The transpose of a matrix of so many columns, in squares that stay in the first-level cache.
-fn transpose<T: Copy>(from: &[T], columns: usize, to: &mut [T]) {
-    const SIDE: usize = 16;
-    let rows = from.len() / columns;
-    for first_row in (0..rows).step_by(SIDE) {
-        for first in (0..columns).step_by(SIDE) {
-            for column in first..columns.min(first + SIDE) {
-                let to = &mut to[column * rows + first_row..][..SIDE.min(rows - first_row)];
-                for (to, from) in
-                    to.iter_mut().zip(from[first_row * columns + column..].iter().step_by(columns))
-                {
-                    *to = *from;
-                }
-            }
-        }
     }
 }
 

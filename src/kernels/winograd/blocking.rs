@@ -14,6 +14,9 @@ const FEW_TILES: usize = 16;
 /// With more, reading it less often gains nothing.
 pub(super) const MANY_TILES: usize = 48;
 
+/// The most bytes of tiles that are done at once to transform a kernel only once.
+const ONCE_BYTES: usize = 16 << 20;
+
 /// The sizes of a forward pass and of its scratch, in elements.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Blocking {
@@ -58,6 +61,18 @@ impl Blocking {
             Split::Filters { bands: (together / tiling.cols).min(tiling.bands()).max(1) }
         };
         Blocking { split, point_stride, tile_stride, product_stride }
+    }
+
+    /// For a kernel that is used once, and transformed a group at a time: all tiles at once. `None` if they are more than
+    /// the kernel.
+    pub(super) fn once<T: Element>(tiling: &Tiling) -> Option<Self> {
+        let points = (tiling.size + 2) * (tiling.size + 2);
+        let point_stride = tiling.geometry.in_channels.next_multiple_of(LINE);
+        let tile_stride = off_pages::<T>(points * point_stride);
+        let shared = tiling.tiles() * shared_stride(tiling, tile_stride) * size_of::<T>();
+        let fewer = shared < kernel_bytes::<T>(tiling, points) && shared <= ONCE_BYTES;
+        let split = Split::Filters { bands: tiling.bands() };
+        fewer.then_some(Blocking { split, point_stride, tile_stride, product_stride: points * GROUP })
     }
 
     /// The bytes of scratch that each of `threads` threads needs.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::TileSize;
 use super::blocking::{Blocking, Split, even_block};
 use super::input::{InputScratch, InputTransform};
-use super::kernel::{GROUP, WinogradKernel};
+use super::kernel::{GROUP, OneGroup, WinogradKernel};
 use super::output::{OutputTransform, Target};
 use super::points::{Four, Transform, Two};
 use super::tiling::Tiling;
@@ -15,9 +15,10 @@ use crate::geometry::Geometry2d;
 use crate::kernels::disjoint::Rows;
 use crate::kernels::entry::FinishPiece;
 use crate::kernels::kept::{room, with_kept};
+use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::matmul::{Block, Finish, Left, Row, threads};
 use crate::kernels::pieces::{each_chunk, each_piece};
-use crate::kernels::simd::Runs;
+use crate::kernels::simd::{Isa, Runs, isa};
 
 /// The convolution of `input` with `kernel`, as [`conv::forward`](crate::kernels::conv::forward) has it, for kernels
 /// of 3x3 that move by one, without dilation and groups. `finish` gets whole positions of the output, each once.
@@ -25,25 +26,49 @@ use crate::kernels::simd::Runs;
 /// An infinity or a NaN of the input reaches every output of the tiles that see it.
 pub(crate) fn forward<T: Element>(
     input: &[T],
-    kernel: &WinogradKernel<T>,
+    kernel: Kernel<'_, T>,
     bias: Option<&[T]>,
     geometry: &Geometry2d,
     finish: FinishPiece<'_, T>,
     out: &mut [T],
 ) {
-    let tiling = Tiling::new(geometry, kernel.size.outputs());
+    let (isa, size) = match kernel {
+        Kernel::Packed(packed) => (packed.isa, packed.size),
+        Kernel::Once(_, size) => (isa(), size),
+    };
+    let tiling = Tiling::new(geometry, size.outputs());
     let threads = threads(geometry.multiplications() as usize);
-    let blocking = Blocking::new::<T>(&tiling, threads);
-    let problem = Problem { input, kernel, bias, tiling, blocking, parallel: threads > 1 };
-    match kernel.size {
+    let blocking = match kernel {
+        Kernel::Packed(_) => Blocking::new::<T>(&tiling, threads),
+        Kernel::Once(matrix, size) => match Blocking::once::<T>(&tiling) {
+            Some(blocking) => blocking,
+            None => {
+                let packed = WinogradKernel::packed_for(isa, matrix, size);
+                return forward(input, Kernel::Packed(&packed), bias, geometry, finish, out);
+            }
+        },
+    };
+    let problem = Problem { input, kernel, isa, size, bias, tiling, blocking, parallel: threads > 1 };
+    match size {
         TileSize::Two => problem.forward::<Two, 2, 4>(finish, out),
         TileSize::Four => problem.forward::<Four, 4, 6>(finish, out),
     }
 }
 
+/// A kernel of 3x3.
+#[derive(Clone, Copy)]
+pub(crate) enum Kernel<'a, T: Element> {
+    /// Transformed and packed.
+    Packed(&'a WinogradKernel<T>),
+    /// To be transformed for tiles of that size, not to be kept beyond this use.
+    Once(&'a KernelMatrix<'a, T>, TileSize),
+}
+
 struct Problem<'a, T: Element> {
     input: &'a [T],
-    kernel: &'a WinogradKernel<T>,
+    kernel: Kernel<'a, T>,
+    isa: Isa,
+    size: TileSize,
     bias: Option<&'a [T]>,
     tiling: Tiling,
     blocking: Blocking,
@@ -93,9 +118,9 @@ impl<T: Element> Problem<'_, T> {
                 let transformed = room(&mut scratch.transformed, count * tile_stride);
                 let products = room(&mut scratch.products, count * product_stride);
                 self.transform_input::<X, M, N>(first, &mut scratch.input, transformed);
-                for group in 0..self.kernel.groups() {
-                    let filter = self.kernel.group(group).start;
-                    self.multiply(group, transformed, &mut scratch.rows, products);
+                for group in 0..self.groups() {
+                    let filter = group * GROUP;
+                    self.multiply(group, transformed, &mut scratch.work, products);
                     let target = |tile| {
                         let place = self.tiling.place(first + tile);
                         let (rows, cols) = self.tiling.covered(place);
@@ -121,7 +146,7 @@ impl<T: Element> Problem<'_, T> {
         let tiles = bands.len() * self.tiling.cols;
         with_kept(|shared: &mut Shared<T>| {
             let transformed = room(&mut shared.transformed, tiles * tile_stride);
-            let outputs = room(&mut shared.outputs, self.kernel.groups() * tiles * M * M * GROUP);
+            let outputs = room(&mut shared.outputs, self.groups() * tiles * M * M * GROUP);
             each_chunk(self.parallel, transformed, tile_stride, |tile, out| {
                 with_kept(|scratch: &mut Scratch<T>| {
                     self.transform_input::<X, M, N>(first + tile, &mut scratch.input, out);
@@ -130,7 +155,7 @@ impl<T: Element> Problem<'_, T> {
             each_chunk(self.parallel, outputs, tiles * M * M * GROUP, |group, outputs| {
                 with_kept(|scratch: &mut Scratch<T>| {
                     let products = room(&mut scratch.products, tiles * product_stride);
-                    self.multiply(group, transformed, &mut scratch.rows, products);
+                    self.multiply(group, transformed, &mut scratch.work, products);
                     let target = |tile| Target { start: tile * M * M * GROUP, rows: M, cols: M };
                     self.transform_output::<X, _, M, N>(group, products, target, [M * GROUP, GROUP], outputs);
                 });
@@ -170,22 +195,32 @@ impl<T: Element> Problem<'_, T> {
         let (source, tiling, transform) = (self.input, &self.tiling, PhantomData::<X>);
         let work =
             InputTransform { source, tiling, first, out, tile_stride, point_stride, scratch, transform };
-        T::dispatch(self.kernel.isa(), work);
+        T::dispatch(self.isa, work);
+    }
+
+    /// The groups of filters.
+    fn groups(&self) -> usize {
+        self.tiling.geometry.out_channels.div_ceil(GROUP)
     }
 
     /// The products of transformed tiles with the filters of a group, at every point.
-    fn multiply(&self, group: usize, transformed: &[T], rows: &mut Vec<Row>, products: &mut [T]) {
+    fn multiply(&self, group: usize, transformed: &[T], work: &mut Work<T>, products: &mut [T]) {
         let Blocking { tile_stride, product_stride, point_stride, .. } = self.blocking;
+        let Work { rows, once } = work;
+        let group = match self.kernel {
+            Kernel::Packed(packed) => packed.group(group),
+            Kernel::Once(kernel, size) => once.transform(kernel, group, size),
+        };
         let mut out = Rows::new(products, product_stride);
-        let (channels, columns) = (self.tiling.geometry.in_channels, 0..self.kernel.group(group).len());
+        let (channels, columns) = (self.tiling.geometry.in_channels, 0..group.filters);
         // In runs, because between two of them the next panel is asked for.
         let length = if channels.is_multiple_of(RUN) { RUN } else { channels };
         let runs = Runs::new([1, 0], [channels / length, length], length);
         Row::dense(rows, out.len(), tile_stride);
-        for point in 0..self.kernel.size.points() {
+        for point in 0..self.size.points() {
             let values = &transformed[point * point_stride..];
             let left = Left::Runs { values, rows, runs, all_live: true };
-            let (right, place) = (self.kernel.panels(group, point), point * GROUP);
+            let (right, place) = (group.at(point), point * GROUP);
             let (columns, finish) = (columns.clone(), Finish::Store(None));
             Block { left, right, columns, out: &mut out, place, finish }.compute();
         }
@@ -200,7 +235,7 @@ impl<T: Element> Problem<'_, T> {
         [row_stride, col_stride]: [usize; 2],
         out: &mut [T],
     ) {
-        let filters = self.kernel.group(group);
+        let filters = group * GROUP..self.tiling.geometry.out_channels.min((group + 1) * GROUP);
         let work = OutputTransform::<T, X, F, M, N> {
             products,
             filters: filters.len(),
@@ -211,7 +246,7 @@ impl<T: Element> Problem<'_, T> {
             out,
             transform: PhantomData,
         };
-        T::dispatch(self.kernel.isa(), work);
+        T::dispatch(self.isa, work);
     }
 }
 
@@ -224,7 +259,14 @@ struct Scratch<T> {
     input: InputScratch<T>,
     transformed: Vec<T>,
     products: Vec<T>,
+    work: Work<T>,
+}
+
+/// What the products of a group need: where tiles start, and a kernel that is used once.
+#[derive(Default)]
+struct Work<T> {
     rows: Vec<Row>,
+    once: OneGroup<T>,
 }
 
 /// What threads that share the filters hand to each other.

@@ -21,7 +21,7 @@ mod points;
 mod tiling;
 
 pub(super) use cost::{choose, choose_gradient, forecast};
-pub(super) use driver::forward;
+pub(super) use driver::{Kernel, forward};
 pub(super) use gradient::backward_kernel;
 pub(super) use kernel::WinogradKernel;
 

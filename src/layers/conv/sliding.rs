@@ -183,12 +183,12 @@ impl<T: Element> Convolution<T> {
         }
     }
 
-    /// The convolution with the layer's weights to `out`, each tile of it through `activation`; returns the padded input,
-    /// if it had to be padded before.
+    /// The convolution with the layer's weights, which will change after it if they are to be used once, to `out`, each tile
+    /// of it through `activation`; returns the padded input, if it had to be padded before.
     fn convolve(
         &self,
         x: &Tensor<T>,
-        activation: Activation,
+        (activation, use_once): (Activation, bool),
         out: &mut Tensor<T>,
     ) -> Result<Option<Tensor<T>>> {
         let (geometry, padding) = self.own_geometry(x.shape())?;
@@ -196,9 +196,13 @@ impl<T: Element> Convolution<T> {
         let padded: Option<Tensor<T>> = padding.map(pad).transpose()?;
         let out = out.unwritten(self.kind, &geometry.output_shape())?;
         let x = padded.as_ref().unwrap_or(x).as_slice();
-        let kernel = (self.kernel()?, &self.weights.prepared().packed);
+        let (kernel, bias) = (self.kernel()?, self.weights.bias());
         let finish = |tile: &mut [T]| activation.apply(tile, geometry.out_channels);
-        T::conv_forward(x, kernel, self.weights.bias(), &geometry, &finish, out);
+        if use_once {
+            T::conv_forward_once(x, kernel, bias, &geometry, &finish, out);
+        } else {
+            T::conv_forward(x, (kernel, &self.weights.prepared().packed), bias, &geometry, &finish, out);
+        }
         Ok(padded)
     }
 
@@ -264,12 +268,12 @@ impl<T: Element> Layer<T> for Convolution<T> {
     }
 
     fn forward_into(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
-        self.convolve(x, self.finish.activation, out).map(drop)
+        self.convolve(x, (self.finish.activation, false), out).map(drop)
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
         let mut y = Tensor::default();
-        match self.convolve(&x, Activation::Linear, &mut y)? {
+        match self.convolve(&x, (Activation::Linear, true), &mut y)? {
             Some(padded) => {
                 tape.push(self.kind, Saved::Shape(x.shape().to_vec()));
                 tape.push(self.kind, Saved::Tensor(padded));
