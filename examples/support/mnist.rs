@@ -1,4 +1,5 @@
 //! Reads the handwritten digits of `examples/data/mnist`: gzipped files in MNIST's IDX format.
+#![allow(dead_code, reason = "not every example uses all of it")]
 
 use std::error::Error;
 use std::fs::File;
