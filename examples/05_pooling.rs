@@ -31,6 +31,8 @@ use warp::{Warp, warp};
 
 const DIGITS: usize = 200;
 
+type Pool = Option<Box<dyn Layer>>;
+
 fn main() -> Outcome {
     four_by_four()?;
     let digits = mnist::test()?.images.rows(0..DIGITS)?;
@@ -69,7 +71,7 @@ fn four_by_four() -> Outcome {
 
 /// How much of the maps changes when all digits are shifted or turned: the length of the difference over that of the maps.
 fn what_it_forgives(digits: &Tensor) -> Outcome {
-    let pools: [(&str, Option<Box<dyn Layer>>, canvas::Colour); 5] = [
+    let pools: [(&str, Pool, canvas::Colour); 5] = [
         ("no pooling", None, INK),
         ("max 2x2", Some(Box::new(MaxPool2D::new(2))), BLUE),
         ("max 4x4", Some(Box::new(MaxPool2D::new(4))), GREEN),

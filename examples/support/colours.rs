@@ -67,3 +67,31 @@ pub fn enlarge(picture: &RgbImage, times: u32) -> RgbImage {
 pub fn bar(from: f32, to: f32, colour: impl Fn(f32) -> [u8; 3]) -> RgbImage {
     RgbImage::from_fn(120, 16, |x, _| Rgb(colour(from + (to - from) * x as f32 / 119.0)))
 }
+
+/// Pictures of one size side by side, `columns` in a row, with a grey gap between them.
+pub fn tile(pictures: &[RgbImage], columns: usize, gap: u32) -> RgbImage {
+    let (width, height) = pictures.first().map_or((1, 1), RgbImage::dimensions);
+    let rows = pictures.len().div_ceil(columns) as u32;
+    let columns = columns as u32;
+    let size = (columns * (width + gap) - gap, rows * (height + gap) - gap);
+    let mut sheet = RgbImage::from_pixel(size.0, size.1, Rgb([190; 3]));
+    for (picture, i) in pictures.iter().zip(0..) {
+        let place = (i % columns * (width + gap), i / columns * (height + gap));
+        image::imageops::replace(&mut sheet, picture, place.0.into(), place.1.into());
+    }
+    sheet
+}
+
+/// Draws the outline of a window `[top, left, height, width]` into an enlarged picture.
+pub fn outline(picture: &mut RgbImage, window: [usize; 4], times: u32, colour: [u8; 3]) {
+    let [top, left, height, width] = window.map(|n| n as u32 * times);
+    let (bottom, right) = ((top + height).min(picture.height()), (left + width).min(picture.width()));
+    for y in top..bottom {
+        for x in left..right {
+            let edge = y < top + 2 || y + 2 >= bottom || x < left + 2 || x + 2 >= right;
+            if edge {
+                picture.put_pixel(x, y, Rgb(colour));
+            }
+        }
+    }
+}

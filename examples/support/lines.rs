@@ -15,14 +15,15 @@ pub fn line_maps(x: &Tensor, count: usize) -> Outcome<Tensor> {
     for (f, mut filter) in kernel.axis_iter_mut(ndarray::Axis(3)).enumerate() {
         let (sin, cos) = (std::f64::consts::PI * f as f64 / count as f64).sin_cos();
         let middle = (SIZE as f64 - 1.0) / 2.0;
-        let places = filter.indexed_iter_mut().filter_map(|((i, j, _), weight)| {
+        // A round filter is the same at every angle; corners would make some angles stronger.
+        let places = filter.indexed_iter_mut().map(|((i, j, _), weight)| {
             let (y, x) = (i as f64 - middle, j as f64 - middle);
-            // A round filter is the same at every angle; corners would make some angles stronger.
-            (y.hypot(x) <= middle).then(|| (x * cos + y * sin, weight))
+            (y.hypot(x) <= middle, x * cos + y * sin, weight)
         });
         // High along a line through the middle, and as much taken away elsewhere.
+        let inside = places.filter(|(inside, ..)| *inside);
         let mut places: Vec<(f64, &mut f32)> =
-            places.map(|(distance, weight)| ((-0.5 * distance.powi(2)).exp(), weight)).collect();
+            inside.map(|(_, distance, weight)| ((-0.5 * distance.powi(2)).exp(), weight)).collect();
         let mean = places.iter().map(|(value, _)| value).sum::<f64>() / places.len() as f64;
         let length = places.iter().map(|(value, _)| (value - mean).powi(2)).sum::<f64>().sqrt();
         places.iter_mut().for_each(|(value, weight)| **weight = ((*value - mean) / length) as f32);

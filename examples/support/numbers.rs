@@ -15,3 +15,8 @@ pub fn thousands(number: u64) -> String {
 pub fn flag(name: &str) -> bool {
     std::env::args().any(|argument| argument == name)
 }
+
+/// What follows an option such as `--seed`.
+pub fn option(name: &str) -> Option<String> {
+    std::env::args().skip_while(|argument| argument != name).nth(1)
+}
