@@ -64,7 +64,6 @@ fn main() -> Outcome {
     let accuracy =
         trainer.evaluate(&model, &test.images, test.labels.clone())?.get("accuracy").unwrap_or(0.0);
     println!("test accuracy {:.1} %\n", 100.0 * accuracy);
-
     let filters = [
         ("before training: noise".to_string(), before),
         ("after: edges and strokes".to_string(), filters(&model)?),
@@ -147,6 +146,5 @@ fn what_excites(model: &Sequential, digits: &Digits) -> Outcome {
             format!("layer {layer}, which sees {}x{}: three maps, a row each", extent[0], extent[1]);
         tiles.push((caption, tile(&pictures, BEST, 2)));
     }
-    println!();
     gallery("The digits that excite a map most, and where it looks", 1, &tiles)?.save("07_what_excites")
 }

@@ -3,7 +3,7 @@
 //!
 //!     cargo run --release --example digits
 //!
-//! `STRIATE_SMALL=1` in the environment trains for one epoch on a part of the digits.
+//! With `-- --quick` it trains for one epoch on a part of the digits.
 
 #[path = "support/mnist.rs"]
 mod mnist;
@@ -25,7 +25,7 @@ const EPOCHS: usize = 22;
 const BATCH: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let small = std::env::var_os("STRIATE_SMALL").is_some();
+    let small = std::env::args().any(|argument| argument == "--quick");
     let start = Instant::now();
     let mut training = mnist::train()?;
     let test = mnist::test()?;

@@ -8,7 +8,7 @@
 //!
 //! shrinks each picture to half its size, enlarges it again, says how close that comes to the original, and writes a detail
 //! side by side: what was enlarged, bicubic, the network, the original. Without arguments it does so with a bundled
-//! photograph; with `STRIATE_SMALL=1` in the environment with a small part of it.
+//! photograph; with `--quick` with a small part of it.
 
 #[path = "support/upscaler.rs"]
 mod upscaler;
@@ -24,6 +24,9 @@ use upscaler::{TILE, Upscaler};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
+/// Only a small part of each picture.
+const QUICK: &str = "--quick";
+
 fn main() -> Outcome {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join("target/upscale");
@@ -33,7 +36,8 @@ fn main() -> Outcome {
     let memory = upscaler.network().summary(&[1, side, side, 3])?.inference_bytes();
     println!("tiles of {TILE}x{TILE}; feature maps: {} MB at most", memory.div_ceil(1_000_000));
 
-    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let arguments: Vec<PathBuf> =
+        std::env::args_os().skip(1).filter(|argument| argument != QUICK).map(PathBuf::from).collect();
     match &arguments[..] {
         [] => compare(&upscaler, &root.join("examples/data/photos/flower.jpg"), &folder),
         [flag, paths @ ..] if flag.as_os_str() == "--compare" => {
@@ -65,7 +69,7 @@ fn enlarge(upscaler: &Upscaler, picture: &RgbImage) -> Outcome<RgbImage> {
 fn compare(upscaler: &Upscaler, path: &Path, folder: &Path) -> Outcome {
     let mut original = image::open(path)?.into_rgb8();
     let (mut width, mut height) = (original.width() & !1, original.height() & !1);
-    if std::env::var_os("STRIATE_SMALL").is_some() {
+    if std::env::args_os().any(|argument| argument == QUICK) {
         (width, height) = (width.min(160), height.min(120));
     }
     let (left, top) = ((original.width() - width) / 2, (original.height() - height) / 2);
