@@ -56,6 +56,7 @@
 //!
 //! | | |
 //! |---|---|
+//! | [`guide`] | a page each on tensors, layers, geometry, training, speed; for people from Keras and PyTorch; questions |
 //! | [`Tensor`], [`Element`] | arrays of `f32` or `f64` |
 //! | [`Layer`], [`Param`], [`Tape`] | what a layer is; write your own |
 //! | [`layers`] | convolution, pooling, dense, dropout, containers; [`Activation`], [`Initializer`] |
@@ -90,6 +91,7 @@ mod cpu;
 mod element;
 mod error;
 mod geometry;
+pub mod guide;
 mod init;
 mod kernels;
 mod layer;
