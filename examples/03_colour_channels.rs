@@ -28,7 +28,7 @@ const FILTERS: [(&str, [f32; 3], bool); 4] = [
 ];
 
 fn main() -> Outcome {
-    let picture = photo::photo("flower", 165)?;
+    let picture = photo::photo("flower", 156)?;
     let x = Tensor::try_from(&picture)?;
     // [height, width, channels, filters]: all filters of a layer lie in one array.
     let kernel = Array4::from_shape_fn((SIZE, SIZE, 3, FILTERS.len()), |(_, j, c, f)| {

@@ -9,6 +9,14 @@
 //! shrinks each picture to half its size, enlarges it again, says how close that comes to the original, and writes a detail
 //! side by side: what was enlarged, bicubic, the network, the original. Without arguments it does so with a bundled
 //! photograph; with `--quick` with a small part of it.
+//!
+//! | shrunk to half and enlarged again | bicubic, PSNR | the network, PSNR |
+//! |---|---|---|
+//! | `flower.jpg` | 33.9 dB | 36.8 dB |
+//! | `china.jpg` | 23.2 dB | 23.1 dB |
+//! | scikit-image's `astronaut.png` | 30.4 dB | 33.0 dB |
+//! | scikit-image's `coffee.png` | 29.3 dB | 31.0 dB |
+//! | scikit-image's `chelsea.png` | 34.1 dB | 34.3 dB |
 
 #[path = "support/upscaler.rs"]
 mod upscaler;

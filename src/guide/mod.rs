@@ -10,7 +10,8 @@
 //! | [`threads`] | who computes, and are results the same? |
 //! | [`accuracy`] | which algorithm computes a layer, and how exact is it? |
 //! | [`performance`] | how do I make it fast? |
-//! | [`from_keras`], [`from_pytorch`] | what is different from what I know? |
+//! | [`from_keras`], [`from_pytorch`], [`names`] | what is different from what I know, and what is it called here? |
+//! | `weights` (features `safetensors`, `npz`) | how do weights get in and out of files? |
 //! | [`faq`] | why does it say that? |
 //!
 //! The numbered examples of the repository (`cargo run --release --example 01_convolution`, and on to `09_lenet`) are a course
@@ -30,6 +31,8 @@ pub mod from_pytorch {}
 pub mod geometry {}
 #[doc = include_str!("layers.md")]
 pub mod layers {}
+#[doc = include_str!("names.md")]
+pub mod names {}
 #[doc = include_str!("performance.md")]
 pub mod performance {}
 #[doc = include_str!("tensors.md")]
@@ -38,3 +41,6 @@ pub mod tensors {}
 pub mod threads {}
 #[doc = include_str!("training.md")]
 pub mod training {}
+#[cfg(all(feature = "npz", feature = "safetensors"))]
+#[doc = include_str!("weights.md")]
+pub mod weights {}
