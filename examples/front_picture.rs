@@ -24,7 +24,7 @@ fn main() -> Outcome {
     let picture = photo::photo("china", 210)?.to_rgb8();
     let maps = line_maps(&photo::grey_photo("china", 150)?, FILTERS.len())?;
     // Without the margin, where windows see the zeros around the picture.
-    let maps = Tensor::from(maps.view4()?.slice_move(s![.., 5..-5, 5..-5, ..]));
+    let maps = Tensor::from(maps.view4()?.slice_move(s![.., 5..95, 5..145, ..]));
     let pooled = MaxPool2D::new(5).forward(&maps)?;
     let sheet = |maps: &Tensor, times: u32| -> Outcome<_> {
         let maps = maps.view4()?;

@@ -231,12 +231,13 @@ impl Window2d {
         self.check_kernel(OP, [kh, kw], kernel)?;
         self.check_groups(OP, in_channels, out_channels)?;
         if group_in != in_channels / self.groups {
+            // Somebody's picture has more often the wrong number of channels, or in the wrong place, than a kernel.
+            let wanted = group_in.saturating_mul(self.groups);
             let expected = format!(
-                "a kernel for {} channels a group ({in_channels} in {} groups)",
-                in_channels / self.groups,
-                self.groups
+                "an input [batch, height, width, channels] of {wanted} channels, for the kernel {kernel:?}{}",
+                if self.groups == 1 { String::new() } else { format!(" and {} groups", self.groups) }
             );
-            return Err(Error::shape(OP, expected, kernel));
+            return Err(Error::shape(OP, expected, input));
         }
         let [rows, cols] = self.axes(OP, [height, width])?;
         let (groups, accuracy) = (self.groups, self.accuracy);

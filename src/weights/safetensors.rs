@@ -21,7 +21,10 @@ const START: u64 = 8;
 /// The tensors of a file of `length` bytes whose first eight say that the list has `list` bytes.
 pub(super) fn entries(source: &mut impl Read, list: u64, length: u64) -> Result<Vec<(String, Entry)>> {
     if list > LONGEST_LIST {
-        return Err(failed("a safetensors list of 100 MB at most", format_args!("{list} bytes")));
+        return Err(failed(
+            "a safetensors file, which begins with a list of 100 MB at most",
+            format_args!("one of {list} bytes"),
+        ));
     }
     let numbers = START + list;
     let Some(rest) = length.checked_sub(numbers) else {

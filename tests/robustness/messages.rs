@@ -29,7 +29,7 @@ fn of_shapes() {
     built.build(&[1, 28, 28, 3], &mut Rng::seed(1)).unwrap();
     assert_eq!(
         message(built.forward(&Tensor::zeros(&[1, 28, 28, 4]).unwrap())),
-        "conv2d: expected a kernel for 4 channels a group (4 in 1 groups), got [3, 3, 3, 8]"
+        "conv2d: expected an input [batch, height, width, channels] of 3 channels, for the kernel [3, 3, 3, 8], got [1, 28, 28, 4]"
     );
     assert_eq!(
         message(build(Dense::<f32>::new(3), &[5])),
@@ -110,7 +110,7 @@ fn of_models_and_training() {
     let (x, loss) = (Tensor::<f32>::zeros(&[2, 3]).unwrap(), SoftmaxCrossEntropy::new());
     assert_eq!(
         message(loss.forward(&x, &[0, 3].into())),
-        "SoftmaxCrossEntropy: expected labels below 3, the number of classes, got 3"
+        "SoftmaxCrossEntropy: expected labels from 0 to below 3, the number of classes, got 3"
     );
     let mut trainer = Trainer::new(loss, Sgd::new(0.1)).batch_size(0);
     assert_eq!(

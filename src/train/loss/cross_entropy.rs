@@ -238,7 +238,7 @@ impl SoftmaxCrossEntropy {
                     if label >= classes {
                         return Err(Error::value(
                             NAME,
-                            format_args!("labels below {classes}, the number of classes"),
+                            format_args!("labels from 0 to below {classes}, the number of classes"),
                             label,
                         ));
                     }
