@@ -60,6 +60,10 @@ impl<T: Element> PackedKernel<T> {
     }
 }
 
+fn is_depthwise(geometry: &Geometry2d) -> bool {
+    geometry.groups == geometry.in_channels && geometry.groups == geometry.out_channels
+}
+
 /// `out[n,y,x,f] = bias[f] + sum over i,j,c of input[n, y*s+i*d-p, x*s+j*d-p, c] * kernel[i,j,c,f]`, then `finish`
 /// over pieces of whole positions while they are in the cache. `kernel` is the kernel, and what has been made of it.
 pub(crate) fn forward<T: Element>(

@@ -1,4 +1,5 @@
-//! The gradient of a depthwise convolution's kernel: every tap's sums stay in registers along a row of positions.
+//! The gradients of a depthwise convolution's kernel, where every tap's sums stay in registers along a row of positions,
+//! and of its input, where the windows move by more than one.
 
 use std::ops::Range;
 
@@ -8,7 +9,7 @@ use super::matmul::threads;
 use super::patches::Patches;
 use super::pieces::each_chunk;
 use super::simd::{Kernel, Simd, isa};
-use crate::Element;
+use crate::{Element, Geometry2d};
 
 /// Into how many pieces the rows of positions are cut at most, and the fewest rows of a piece.
 const PIECES: usize = 16;
@@ -30,6 +31,62 @@ pub(super) fn kernel_gradient<T: Element>(patches: &Patches<'_, T>, grad: &[T], 
         });
         add_up(sums, out);
     });
+}
+
+/// `out[n,p,q,c] = sum over the windows (y,x) that see (p,q) at tap (i,j) of grad[n,y,x,c] * kernel[i,j,c]`.
+pub(super) fn input_gradient<T: Element>(grad: &[T], kernel: &[T], geometry: &Geometry2d, out: &mut [T]) {
+    let line = geometry.cols.input * geometry.in_channels;
+    let parallel = threads(geometry.multiplications() as usize) > 1;
+    each_chunk(parallel, out, PIECE_LINES * line, |index, out| {
+        T::dispatch(isa(), InputLines { grad, kernel, geometry, first: index * PIECE_LINES, out });
+    });
+}
+
+/// Some rows of the input, from `first` on, counted through all images.
+struct InputLines<'a, T> {
+    grad: &'a [T],
+    kernel: &'a [T],
+    geometry: &'a Geometry2d,
+    first: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for InputLines<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, simd: S) {
+        let Geometry2d { ref rows, ref cols, in_channels: channels, .. } = *self.geometry;
+        let (width, pitch) = (cols.output * channels, cols.input * channels);
+        for (line, out) in (self.first..).zip(self.out.chunks_exact_mut(pitch)) {
+            let (image, row) = (line / rows.input, line % rows.input);
+            out.fill(T::zero());
+            for (y, i) in rows.windows_over(row) {
+                let grad = &self.grad[(image * rows.output + y) * width..][..width];
+                let kernel = &self.kernel[i * cols.kernel * channels..][..cols.kernel * channels];
+                for (col, grad) in grad.chunks_exact(channels).enumerate() {
+                    for j in cols.taps(col) {
+                        let out = &mut out[cols.read(col, j) * channels..][..channels];
+                        add_products(simd, grad, &kernel[j * channels..][..channels], out);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `sums += a * b`, element by element.
+#[inline(always)]
+fn add_products<T: Element, S: Simd<T>>(simd: S, a: &[T], b: &[T], sums: &mut [T]) {
+    let (whole, len) = (a.len() / S::LANES * S::LANES, a.len());
+    for at in (0..whole).step_by(S::LANES) {
+        let sum = simd.mul_add(simd.load(&a[at..]), simd.load(&b[at..]), simd.load(&sums[at..]));
+        simd.store(sum, &mut sums[at..]);
+    }
+    if whole < len {
+        let [a, b, sum] = [&a[whole..], &b[whole..], &sums[whole..len]].map(|part| simd.load_up_to(part));
+        simd.store_up_to(simd.mul_add(a, b, sum), &mut sums[whole..len]);
+    }
 }
 
 /// What the pieces sum apart.

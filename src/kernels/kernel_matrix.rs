@@ -86,10 +86,10 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
     }
 }
 
-/// Writes the transpose of a matrix of so many columns to rows that are `stride` apart, in blocks that stay in the
-/// first-level cache.
+/// Writes the transpose of a matrix of so many columns, a few rows, to rows that are `stride` apart: in blocks that stay in
+/// the first-level cache, and are read in long runs.
 fn transpose<T: Copy>(from: &[T], columns: usize, out: &mut [T], stride: usize) {
-    const BLOCK: usize = 16;
+    const BLOCK: usize = 256;
     for first in (0..columns).step_by(BLOCK) {
         let out = &mut out[first * stride..];
         for (row, from) in from.chunks_exact(columns).enumerate() {

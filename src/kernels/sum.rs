@@ -1,26 +1,73 @@
 //! Sums over rows, in an order that does not depend on the number of threads.
 
-use rayon::prelude::*;
-
+use super::kept::{room, with_kept};
+use super::pieces::each_chunk;
+use super::simd::{Kernel, Simd, isa};
 use crate::Element;
 
 /// Rows that are summed as one piece.
 const PIECE: usize = 1024;
+/// Numbers from which on all threads take part.
+const PARALLEL: usize = 1 << 16;
+/// Vectors of columns whose sums are in registers together.
+const VECTORS: usize = 4;
 
 /// The sum of each column over all rows of `values`, which are as long as `sums`. Writes all of `sums`.
 pub(crate) fn columns<T: Element>(values: &[T], sums: &mut [T]) {
-    sums.fill(T::zero());
     let columns = sums.len();
-    let piece = |rows: &[T]| {
-        let mut sums = vec![T::zero(); columns];
-        for row in rows.chunks_exact(columns) {
-            add(&mut sums, row);
+    let rows = values.len().checked_div(columns).unwrap_or(0);
+    if rows <= PIECE {
+        return T::dispatch(isa(), Columns { values, sums });
+    }
+    with_kept(|apart: &mut Apart<T>| {
+        let apart = room(&mut apart.0, rows.div_ceil(PIECE) * columns);
+        each_chunk(values.len() >= PARALLEL, apart, columns, |piece, sums| {
+            let values = &values[piece * PIECE * columns..rows.min((piece + 1) * PIECE) * columns];
+            T::dispatch(isa(), Columns { values, sums });
+        });
+        sums.fill(T::zero());
+        apart.chunks_exact(columns).for_each(|piece| add(sums, piece));
+    });
+}
+
+/// What pieces sum apart.
+#[derive(Default)]
+struct Apart<T>(Vec<T>);
+
+/// The sums of the columns of one piece.
+struct Columns<'a, T> {
+    values: &'a [T],
+    sums: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for Columns<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, simd: S) {
+        let Columns { values, sums } = self;
+        let columns = sums.len();
+        let mut first = 0;
+        while first + VECTORS * S::LANES <= columns {
+            let mut totals = [simd.splat(T::zero()); VECTORS];
+            for row in values.chunks_exact(columns) {
+                let vectors = simd.load_strided::<VECTORS>(&row[first..], S::LANES);
+                for v in 0..VECTORS {
+                    totals[v] = simd.add(totals[v], vectors[v]);
+                }
+            }
+            simd.store_strided(totals, &mut sums[first..], S::LANES);
+            first += VECTORS * S::LANES;
         }
-        sums
-    };
-    let pieces: Vec<Vec<T>> = values.par_chunks(PIECE.saturating_mul(columns).max(1)).map(piece).collect();
-    for piece in pieces {
-        add(sums, &piece);
+        while first < columns {
+            let last = columns.min(first + S::LANES);
+            let mut total = simd.splat(T::zero());
+            for row in values.chunks_exact(columns) {
+                total = simd.add(total, simd.load_up_to(&row[first..last]));
+            }
+            simd.store_up_to(total, &mut sums[first..last]);
+            first = last;
+        }
     }
 }
 

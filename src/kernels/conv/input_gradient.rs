@@ -2,10 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::{PackedKernel, convolve, correlate, fold};
+use super::{PackedKernel, convolve, correlate, fold, is_depthwise};
 use crate::Element;
 use crate::geometry::{Geometry2d, Sampling, WindowAxis};
 use crate::kernels::depthwise::GroupWeights;
+use crate::kernels::depthwise_gradient;
 use crate::kernels::kept::{room, with_kept};
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::matmul::PackedMatrix;
@@ -25,6 +26,9 @@ pub(crate) fn backward_input<T: Element>(grad: &[T], kernel: &[T], geometry: &Ge
         return fold::backward_input(grad, kernel, geometry, out);
     }
     let strided = rows.stride > 1 || cols.stride > 1;
+    if strided && is_depthwise(geometry) {
+        return depthwise_gradient::input_gradient(grad, kernel, geometry, out);
+    }
     if strided {
         // Some phases may meet no tap at all.
         out.fill(T::zero());

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::is_depthwise;
 use crate::geometry::Geometry2d;
 use crate::kernels::depthwise_gradient;
 use crate::kernels::disjoint::{Rows, each_columns};
@@ -77,10 +78,6 @@ pub(crate) fn backward_kernel<T: Element>(
         });
         add_up(sums, out);
     });
-}
-
-fn is_depthwise(geometry: &Geometry2d) -> bool {
-    geometry.groups == geometry.in_channels && geometry.groups == geometry.out_channels
 }
 
 /// What the pieces sum apart.

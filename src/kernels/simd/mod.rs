@@ -27,6 +27,7 @@ pub use grid::Grid;
 pub use isa::{Isa, force_isa, isa};
 
 use portable::Portable;
+pub(super) use prefetch::read as prefetch_read;
 pub use strands::{Runs, Strands};
 
 /// The most lanes of any vector.

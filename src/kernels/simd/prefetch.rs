@@ -18,7 +18,7 @@ pub(super) fn write<T>(to: &mut [T]) {
 
 /// Asks for all of `from`, to read it.
 #[inline(always)]
-pub(super) fn read<T>(from: &[T]) {
+pub(in crate::kernels) fn read<T>(from: &[T]) {
     #[cfg(target_arch = "x86_64")]
     for line in from.chunks(64 / size_of::<T>()) {
         // SAFETY: a hint, which no address makes invalid.

@@ -1,16 +1,17 @@
 //! The transform of the kernel: `G g G^T` for every channel and filter, once, packed for the products.
+#![allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
 
 use std::ops::Range;
 
 use super::TileSize;
-use super::points::{Four, KernelTransform, LANES, Lanes, Transform, Two};
+use super::points::{Four, KernelTransform, Transform, Two};
 use crate::Element;
 use crate::geometry::Geometry2d;
 use crate::kernels::kept::{room, with_kept};
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::matmul::{Panel, Panels, each_panel_of, panels_len, threads};
 use crate::kernels::pieces::each_chunk;
-use crate::kernels::simd::{Isa, Kernel, Simd, isa};
+use crate::kernels::simd::{Isa, Kernel, MAX_LANES, Simd, SimdElement, isa, prefetch_read};
 use crate::kernels::spare::Buffer;
 
 /// Filters that are multiplied and transformed back together: whole vectors on every instruction set, and two panels of
@@ -112,14 +113,14 @@ fn transform_group<T: Element>(
     let (rows, filters) = kernel.size();
     let (channels, group) = (rows / 9, group * GROUP..filters.min((group + 1) * GROUP));
     if let Some(kernel) = kernel.in_order() {
-        return T::dispatch(isa, TransformGroup { kernel, channels, filters, group, size, out });
+        return f64::dispatch(isa, TransformGroup { kernel, channels, filters, group, size, out });
     }
     with_kept(|taps: &mut Taps<T>| {
         let count = group.len();
         let taps = room(&mut taps.0, rows * count);
         kernel.copy(group, count, taps);
         let work = TransformGroup { kernel: taps, channels, filters: count, group: 0..count, size, out };
-        T::dispatch(isa, work);
+        f64::dispatch(isa, work);
     });
 }
 
@@ -146,77 +147,110 @@ struct TransformGroup<'a, T> {
     out: &'a mut [T],
 }
 
-impl<T: Element> Kernel<T> for TransformGroup<'_, T> {
+impl<T: Element> Kernel<f64> for TransformGroup<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<T>>(self, _: S) {
+    fn run<S: Simd<f64>>(self, simd: S) {
         match self.size {
-            TileSize::Two => self.all(S::ISA, &KernelTransform::<4>::new(Two::POINTS)),
-            TileSize::Four => self.all(S::ISA, &KernelTransform::<6>::new(Four::POINTS)),
+            TileSize::Two => self.all(simd, KernelTransform::<4>::new(Two::POINTS)),
+            TileSize::Four => self.all(simd, KernelTransform::<6>::new(Four::POINTS)),
         }
     }
 }
 
 impl<T: Element> TransformGroup<'_, T> {
     #[inline(always)]
-    fn all<const N: usize>(self, isa: Isa, transform: &KernelTransform<N>) {
+    fn all<S: Simd<f64>, const N: usize>(self, simd: S, transform: KernelTransform<N>) {
         let TransformGroup { kernel, channels, filters, group, out, .. } = self;
-        let point_len = point_len::<T>(isa, channels, group.len());
-        let mut panels = each_panel_of::<T>(isa, channels, group.len());
+        let point_len = point_len::<T>(S::ISA, channels, group.len());
+        let mut panels = each_panel_of::<T>(S::ISA, channels, group.len());
         let panels: [Option<Panel>; GROUP / 4] = std::array::from_fn(|_| panels.next());
-        // All filters of a channel before the next one: its taps may lie where they evict each other from the caches.
+        let tap_len = channels * filters;
+        let matrix = transform.splat(simd);
         for channel in 0..channels {
+            let source = &kernel[channel * filters + group.start..];
+            // Taps lie far apart: the processor does not foresee what is read next.
+            let ahead = kernel.get((channel + AHEAD) * filters + group.start..).unwrap_or_default();
+            for from in ahead.chunks(tap_len).take(9) {
+                prefetch_read(&from[..group.len().min(from.len())]);
+            }
             for Panel { first, width } in panels.iter().flatten() {
-                for lane in (0..group.len().saturating_sub(*first).min(*width)).step_by(LANES) {
-                    let source = &kernel[channel * filters + group.start + first + lane..];
-                    let count = (group.len() - first - lane).min(LANES);
-                    let taps = load_taps(source, channels * filters, count);
-                    let place = first * channels + channel * width + lane;
-                    let points = both_ways(transform, &taps);
-                    for (point, values) in points.as_flattened().iter().enumerate() {
-                        let out = &mut out[point * point_len + place..];
-                        match out.first_chunk_mut::<LANES>() {
-                            Some(out) if lane + LANES <= *width => *out = values.map(T::of),
-                            _ => {
-                                let part = out.iter_mut().zip(values).take(width - lane);
-                                part.for_each(|(o, v)| *o = T::of(*v));
-                            }
-                        }
-                    }
+                for lane in (0..group.len().saturating_sub(*first).min(*width)).step_by(S::LANES) {
+                    let count = (group.len() - first - lane).min(S::LANES);
+                    let taps = load_taps(simd, &source[first + lane..], tap_len, count);
+                    let out = &mut out[first * channels + channel * width + lane..];
+                    store_points::<T, S, N>(simd, &matrix, &taps, out, point_len);
                 }
             }
         }
     }
 }
 
+/// Channels that are asked for before their turn.
+const AHEAD: usize = 4;
+
 /// The 3x3 taps of `count` filters; zeros for the rest.
 #[inline(always)]
-fn load_taps<T: Element>(source: &[T], stride: usize, count: usize) -> [[Lanes; 3]; 3] {
-    let mut taps = [[[0.0; LANES]; 3]; 3];
-    for (tap, lanes) in taps.as_flattened_mut().iter_mut().enumerate() {
+fn load_taps<T: Element, S: Simd<f64>>(simd: S, source: &[T], stride: usize, count: usize) -> [[S::V; 3]; 3] {
+    let mut taps = [[simd.splat(0.0); 3]; 3];
+    for (tap, vector) in taps.as_flattened_mut().iter_mut().enumerate() {
         let source = &source[tap * stride..];
-        match source.first_chunk::<LANES>() {
-            Some(source) if count == LANES => *lanes = source.map(T::to_double),
-            _ => lanes.iter_mut().zip(&source[..count]).for_each(|(lane, x)| *lane = x.to_double()),
+        let mut lanes = [0.0; MAX_LANES];
+        if count == S::LANES {
+            let source = &source[..S::LANES];
+            for lane in 0..S::LANES {
+                lanes[lane] = source[lane].to_double();
+            }
+        } else {
+            for lane in 0..count {
+                lanes[lane] = source[lane].to_double();
+            }
         }
+        *vector = simd.load(&lanes);
     }
     taps
 }
 
-/// `G g G^T`.
+/// Writes `G g G^T`, points `stride` apart.
 #[inline(always)]
-fn both_ways<const N: usize>(transform: &KernelTransform<N>, taps: &[[Lanes; 3]; 3]) -> [[Lanes; N]; N] {
-    let mut half = [[[0.0; LANES]; 3]; N];
+fn store_points<T: Element, S: Simd<f64>, const N: usize>(
+    simd: S,
+    matrix: &[[S::V; 3]; N],
+    taps: &[[S::V; 3]; 3],
+    out: &mut [T],
+    stride: usize,
+) {
+    let mut half = [[simd.splat(0.0); 3]; N];
     for col in 0..3 {
-        let column = transform.apply(&[taps[0][col], taps[1][col], taps[2][col]]);
-        for (half, value) in half.iter_mut().zip(column) {
-            half[col] = value;
+        let column = transform(simd, matrix, &[taps[0][col], taps[1][col], taps[2][col]]);
+        for i in 0..N {
+            half[i][col] = column[i];
         }
     }
-    let mut points = [[[0.0; LANES]; N]; N];
-    for (points, half) in points.iter_mut().zip(&half) {
-        *points = transform.apply(half);
+    for i in 0..N {
+        let row = transform(simd, matrix, &half[i]);
+        for j in 0..N {
+            let mut lanes = [0.0; MAX_LANES];
+            simd.store(row[j], &mut lanes);
+            let out = &mut out[(i * N + j) * stride..][..S::LANES];
+            for lane in 0..S::LANES {
+                out[lane] = T::of(lanes[lane]);
+            }
+        }
     }
-    points
+}
+
+/// `G` times a vector. Beside 0 and infinity, points come in pairs of both signs, whose even powers are the same.
+#[inline(always)]
+fn transform<S: Simd<f64>, const N: usize>(simd: S, matrix: &[[S::V; 3]; N], taps: &[S::V; 3]) -> [S::V; N] {
+    let mut out = [taps[2]; N];
+    out[0] = simd.mul(taps[0], matrix[0][0]);
+    for i in (1..N - 1).step_by(2) {
+        let even = simd.mul_add(taps[2], matrix[i][2], simd.mul(taps[0], matrix[i][0]));
+        let odd = simd.mul(taps[1], matrix[i][1]);
+        out[i] = simd.add(even, odd);
+        out[i + 1] = simd.sub(even, odd);
+    }
+    out
 }

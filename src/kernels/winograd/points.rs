@@ -119,16 +119,12 @@ impl Transform<4, 6> for Four {
     }
 }
 
-/// `G` for these finite points.
+/// `G` for some finite points.
 #[derive(Clone, Copy)]
 pub(super) struct KernelTransform<const N: usize> {
     /// The rows of `G`.
     rows: [[f64; 3]; N],
 }
-
-/// Numbers that are transformed side by side.
-pub(super) type Lanes = [f64; LANES];
-pub(super) const LANES: usize = 8;
 
 impl<const N: usize> KernelTransform<N> {
     pub(super) fn new(points: &[f64]) -> Self {
@@ -151,23 +147,6 @@ impl<const N: usize> KernelTransform<N> {
             }
         }
         rows
-    }
-
-    /// `G` times a vector. Beside 0 and infinity, points come in pairs of both signs, whose even powers are the same.
-    #[inline(always)]
-    pub(super) fn apply(&self, taps: &[Lanes; 3]) -> [Lanes; N] {
-        let mut out = [[0.0; LANES]; N];
-        for lane in 0..LANES {
-            let [a, b, c] = [taps[0][lane], taps[1][lane], taps[2][lane]];
-            out[0][lane] = a * self.rows[0][0];
-            out[N - 1][lane] = c;
-            for i in (1..N - 1).step_by(2) {
-                let [even, odd] = [a * self.rows[i][0] + c * self.rows[i][2], b * self.rows[i][1]];
-                out[i][lane] = even + odd;
-                out[i + 1][lane] = even - odd;
-            }
-        }
-        out
     }
 }
 
@@ -209,18 +188,20 @@ mod tests {
 
     fn kernels_follow_the_definition<const N: usize>(points: &[f64]) {
         let transform = KernelTransform::<N>::new(points);
-        for column in 0..3 {
-            let unit = [0, 1, 2].map(|i| [f64::from(u8::from(i == column)); LANES]);
-            let got = transform.apply(&unit).map(|lanes| lanes[LANES - 1]);
-            let row = |(i, p): (usize, &f64)| {
+        for (i, row) in transform.rows.iter().enumerate() {
+            for (column, got) in row.iter().enumerate() {
                 let others = points.iter().enumerate().filter(|(j, _)| *j != i);
-                p.powi(column as i32) / others.map(|(_, other)| p - other).product::<f64>()
-            };
-            let want: Vec<f64> =
-                points.iter().enumerate().map(row).chain([f64::from(u8::from(column == 2))]).collect();
-            for (got, want) in got.into_iter().zip(want) {
-                assert!((got - want).abs() <= 1e-15, "{got} for {want} in column {column} of {N}");
+                let want = match points.get(i) {
+                    Some(p) => p.powi(column as i32) / others.map(|(_, other)| p - other).product::<f64>(),
+                    None => f64::from(u8::from(column == 2)),
+                };
+                assert!((got - want).abs() <= 1e-15, "{got} for {want} in row {i}, column {column} of {N}");
             }
+        }
+        // What the transforms of vectors rest on.
+        for i in (1..N - 1).step_by(2) {
+            let [plus, minus] = [transform.rows[i], transform.rows[i + 1]];
+            assert_eq!([plus[0], -plus[1], plus[2]], minus);
         }
     }
 
