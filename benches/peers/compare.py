@@ -24,8 +24,9 @@ def main():
     models = options.work / "models"
     models.mkdir(parents=True, exist_ok=True)
     for layer in layers:
-        writer = networks if isinstance(layer, suite.Network) else onnx_models
-        writer.write(layer, models)
+        if not isinstance(layer, suite.Training):
+            writer = networks if isinstance(layer, suite.Network) else onnx_models
+            writer.write(layer, models)
 
     peers = [engine for engine in PEERS if options.engines is None or engine.name in options.engines]
     date, load = time.strftime("%Y-%m-%d"), os.getloadavg()[0]

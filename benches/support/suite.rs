@@ -66,6 +66,15 @@ pub fn convolutions() -> Vec<(&'static str, Conv)> {
     rows(include_str!("../suite/conv_layers.tsv")).map(|(name, fields)| (name, conv(&fields))).collect()
 }
 
+/// The convolutions that are trained, each with its name.
+#[allow(dead_code)] // of use to those who compare training
+pub fn training() -> Vec<(&'static str, Conv)> {
+    let convolutions = convolutions();
+    let conv = |of: &str| convolutions.iter().find(|(name, _)| *name == of).map(|(_, conv)| *conv);
+    let rows = rows(include_str!("../suite/train_layers.tsv"));
+    rows.map(|(name, fields)| (name, conv(fields[0]).expect("a line of conv_layers.tsv"))).collect()
+}
+
 /// The pooling layers, each with its name.
 pub fn pools() -> Vec<(&'static str, Pool)> {
     rows(include_str!("../suite/pool_layers.tsv")).map(|(name, fields)| (name, pool(&fields))).collect()

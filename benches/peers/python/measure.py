@@ -79,7 +79,8 @@ def measure(threads, layers, peers, options, models):
     running = list(_started(peers, options.binary, threads, models))
     run = Run(threads, Machine(*ours.machine()))
     for layer in layers:
-        _alternate(ours, running, layer, options, run)
+        able = [peer for peer in running if layer.engines is None or peer.name in layer.engines]
+        _alternate(ours, able, layer, options, run)
         _print_line(run, layer)
     run.machine = run.machine.best(Machine(*ours.machine()))
     for process in [ours, *running]:

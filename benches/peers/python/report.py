@@ -25,7 +25,8 @@ def _head(runs, engines, date, load):
     rows = [(engine.name, engine.version, engine.mode) for engine in engines if _took_part(engine, runs)]
     return f"""# striate and its peers
 
-Forward passes of the layers of [suite](suite), single precision, constant weights, with bias; made by [peers](peers) on {date}.
+The layers of [suite](suite), single precision, with bias; forward passes with constant weights, and where it says *training*, forward and the gradients
+of input, kernel and bias, with weights that change from call to call; made by [peers](peers) on {date}.
 
 - **Machine:** {_processor()}, {os.cpu_count()} processors, {platform.system()} {platform.machine()}; widest instructions {machine.instructions};
   load of {load:.1f} before the run.
@@ -43,7 +44,8 @@ def _classes(runs, layers):
     for run in runs:
         header += [f"{_threads(run)}: least ratio", "geometric mean"]
     groups = [(family, [layer for layer in layers if layer.family == family]) for family in suite.FAMILIES]
-    groups.append(("all convolutions", [layer for layer in layers if isinstance(layer, suite.Conv)]))
+    groups.append(("all convolutions", [layer for layer in layers if type(layer) is suite.Conv]))
+    groups.append(("all training", [layer for layer in layers if isinstance(layer, suite.Training)]))
     rows = []
     for name, group in groups:
         if group:

@@ -14,6 +14,9 @@ FLOAT = 4
 class Conv:
     """A line of `conv_layers.tsv`: a convolution with a bias and no activation."""
 
+    #: Those that compute it; nothing if all do.
+    engines = None
+
     name: str
     n: int
     h: int
@@ -74,6 +77,36 @@ class Conv:
 
 
 @dataclass(frozen=True)
+class Training(Conv):
+    """A convolution, forward, and the gradients of its input, kernel and bias."""
+
+    #: Those that compute gradients.
+    engines = ("torch", "candle", "burn-flex")
+
+    @property
+    def operations(self):
+        """Those of the forward pass three times over."""
+        return 3 * super().operations
+
+    @property
+    def bytes(self):
+        """The input and its gradient, the output's gradient twice, and so on."""
+        return 3 * super().bytes
+
+    @property
+    def family(self):
+        if self.groups > 1:
+            return "training: depthwise"
+        if self.cin <= 3:
+            return "training: 3 channels"
+        if self.kh == self.kw == 1:
+            return "training: 1x1"
+        if self.stride > 1:
+            return "training: 3x3 stride 2"
+        return "training: 3x3" if self.h > 7 else "training: 3x3, maps of 7x7"
+
+
+@dataclass(frozen=True)
 class Pool:
     """A line of `pool_layers.tsv`; averages do not count padding."""
 
@@ -89,6 +122,7 @@ class Pool:
 
     family = "pooling"
     operations = 0
+    engines = None
 
     @property
     def output(self):
@@ -127,6 +161,7 @@ class Network:
     bytes: int
 
     family = "whole networks, batch 1"
+    engines = None
 
     @property
     def output_shape(self):
@@ -144,6 +179,12 @@ FAMILIES = [
     "grouped",
     "small layers in batches, as LeNet's",
     "pooling",
+    "training: 3x3",
+    "training: 3x3, maps of 7x7",
+    "training: 1x1",
+    "training: 3x3 stride 2",
+    "training: 3 channels",
+    "training: depthwise",
     Network.family,
 ]
 
@@ -152,7 +193,9 @@ def layers():
     """All single layers, in the order of the files."""
     convolutions = [Conv(name, *map(int, sizes)) for name, *sizes in _rows("conv_layers.tsv")]
     pools = [Pool(name, kind, *map(int, sizes)) for name, kind, *sizes in _rows("pool_layers.tsv")]
-    return convolutions + pools
+    by_name = {conv.name: conv for conv in convolutions}
+    training = [Training(**{**vars(by_name[of]), "name": name}) for name, of in _rows("train_layers.tsv")]
+    return convolutions + pools + training
 
 
 def _rows(file):
@@ -160,7 +203,7 @@ def _rows(file):
     return [line.split("\t") for line in lines if line and not line.startswith("#")]
 
 
-INPUT, KERNEL, BIAS = 1, 2, 3
+INPUT, KERNEL, BIAS, GRADIENT = 1, 2, 3, 4
 #: Of a network, whose parameters are numbered from here on.
 FIRST_PARAMETER = 10
 
@@ -177,6 +220,12 @@ def numbers(role, shape):
 def channels_first_input(layer):
     """`[batch, channels, height, width]`."""
     return np.ascontiguousarray(channels_last_input(layer).transpose(0, 3, 1, 2))
+
+
+def channels_first_gradient(conv):
+    """Of the output: `[batch, filters, height, width]`."""
+    oh, ow = conv.output
+    return np.ascontiguousarray(numbers(GRADIENT, (conv.n, oh, ow, conv.cout)).transpose(0, 3, 1, 2))
 
 
 def channels_last_input(layer):

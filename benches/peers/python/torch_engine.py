@@ -1,18 +1,22 @@
 """PyTorch (oneDNN): channels first, channels last, and weights reordered beforehand for either."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from . import suite
 
 
-_inference = torch.inference_mode()
-_inference.__enter__()
+_no_gradients = torch.inference_mode()
+_no_gradients.__enter__()
 
 
 def prepare(layer, threads, models):
     """Ways to compute the layer: each a function without arguments, and how to read what it returns."""
     torch.set_num_threads(threads)
+    if isinstance(layer, suite.Training):
+        with torch.inference_mode(False):
+            return _training(layer)
     first = torch.from_numpy(suite.channels_first_input(layer))
     last = first.contiguous(memory_format=torch.channels_last)
     if isinstance(layer, suite.Network):
@@ -39,6 +43,36 @@ def _conv(conv, first, last):
             )
             ways.append(_prepacked(x, packed, bias, pad, stride, dilation, conv.groups))
     return ways
+
+
+def _training(conv):
+    return [_step(conv, order) for order in (torch.contiguous_format, torch.channels_last)]
+
+
+def _step(conv, order):
+    """Forward and all gradients, channels first or last."""
+
+    def arranged(array):
+        return torch.from_numpy(array).contiguous(memory_format=order)
+
+    x, pad = _padded(conv, arranged(suite.channels_first_input(conv)))
+    x = x.contiguous(memory_format=order).requires_grad_()
+    kernel = arranged(suite.filters_first_kernel(conv)).requires_grad_()
+    bias = torch.from_numpy(suite.bias(conv)).requires_grad_()
+    grad = arranged(suite.channels_first_gradient(conv))
+
+    def step():
+        with torch.inference_mode(False), torch.enable_grad():
+            y = F.conv2d(x, kernel, bias, [conv.stride] * 2, pad, [conv.dilation] * 2, conv.groups)
+            return torch.autograd.grad(y, [x, kernel, bias], grad)
+
+    def read(grads):
+        dx, *others = grads
+        if dx.shape[2] != conv.h:  # of the padded input
+            dx = dx[:, :, conv.top : conv.top + conv.h, conv.left : conv.left + conv.w]
+        return np.concatenate([of.numpy().ravel() for of in (dx, *others)])
+
+    return step, read
 
 
 def _prepacked(x, packed, bias, *window):

@@ -11,6 +11,8 @@ pub enum Role {
     Input,
     Kernel,
     Bias,
+    /// Of an output, in training.
+    Gradient,
     /// Of a network, which has so many before it.
     Parameter(usize),
 }
@@ -22,6 +24,7 @@ impl Role {
             Role::Input => 1,
             Role::Kernel => 2,
             Role::Bias => 3,
+            Role::Gradient => 4,
             Role::Parameter(index) => 10 + index as u32,
         }
     }

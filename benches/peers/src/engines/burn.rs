@@ -1,7 +1,9 @@
 //! burn-flex, the backend of Burn for processors, called without the tensors that Burn wraps around it; channels first.
 
+use std::hint::black_box;
+
 use burn_backend::ops::{ConvOptions, FloatTensorOps, ModuleOps};
-use burn_backend::{Shape, TensorData};
+use burn_backend::{Shape, TensorData, TensorMetadata};
 use burn_flex::{Flex, FlexTensor};
 
 use super::{Layer, Prepared, Setup, kernel_shape};
@@ -18,9 +20,26 @@ pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
             let (kernel, bias, options) = weights(&conv)?;
             prepared(move || Flex::conv2d(x.clone(), kernel.clone(), Some(bias.clone()), options.clone()))
         }
+        Layer::Training(conv) => training(&conv, x),
         Layer::Pool(pool) => prepared(move || pooled(x.clone(), &pool, [n, c, h, w])),
         Layer::Network(..) => Err("it reads no ONNX files".into()),
     }
+}
+
+fn training(conv: &Conv, x: FlexTensor) -> Result<Prepared> {
+    let (kernel, bias, options) = weights(conv)?;
+    let y = Flex::conv2d(x.clone(), kernel.clone(), Some(bias.clone()), options.clone());
+    let [n, filters, h, w] = y.shape().dims();
+    let grad = data::channels_first(&data::tensor(Role::Gradient, &[n, h, w, filters])?)?;
+    let grad = tensor(grad, [n, filters, h, w]);
+    let step = move || {
+        let [x, kernel, grad] = [&x, &kernel, &grad].map(FlexTensor::clone);
+        black_box(Flex::conv2d(x.clone(), kernel.clone(), Some(bias.clone()), options.clone()));
+        let dx = Flex::conv2d_x_backward(x.clone(), kernel.clone(), grad.clone(), options.clone());
+        let dkernel = Flex::conv2d_weight_backward(x.clone(), kernel, grad.clone(), options.clone());
+        Ok([dx, dkernel, Flex::conv2d_bias_backward(x, bias.clone(), grad)])
+    };
+    Prepared::new(step, |grads| Ok(grads.into_iter().flat_map(|y| y.into_data().iter::<f32>().collect::<Vec<_>>()).collect()))
 }
 
 fn prepared(mut run: impl FnMut() -> FlexTensor + 'static) -> Result<Prepared> {

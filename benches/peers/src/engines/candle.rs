@@ -1,6 +1,6 @@
 //! candle: `candle_nn::Conv2d`, and the tensors' pooling, channels first.
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, Var};
 use candle_nn::{Conv2d, Conv2dConfig, Module};
 
 use super::{Layer, Prepared, Setup, kernel_shape};
@@ -17,6 +17,7 @@ pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
             let layer = convolution(&conv)?;
             prepared(move || layer.forward(&x))
         }
+        Layer::Training(conv) => training(&conv, &x),
         Layer::Pool(Pool { kind: PoolKind::Average, pad: 1.., .. }) => {
             Err("average pooling has no padding".into())
         }
@@ -27,6 +28,26 @@ pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
 
 fn prepared(mut run: impl FnMut() -> candle_core::Result<Tensor> + 'static) -> Result<Prepared> {
     Prepared::new(move || Ok(run()?), |y| Ok(y.flatten_all()?.to_vec1()?))
+}
+
+/// The gradients of the sum of outputs times their gradient.
+fn training(conv: &Conv, x: &Tensor) -> Result<Prepared> {
+    let layer = convolution(conv)?;
+    let (x, kernel) = (Var::from_tensor(x)?, Var::from_tensor(layer.weight())?);
+    let bias = Var::from_tensor(layer.bias().ok_or("a layer without a bias")?)?;
+    let layer = Conv2d::new(kernel.as_tensor().clone(), Some(bias.as_tensor().clone()), *layer.config());
+    let (n, filters, h, w) = layer.forward(&x)?.dims4()?;
+    let grad = data::channels_first(&data::tensor(Role::Gradient, &[n, h, w, filters])?)?;
+    let grad = Tensor::from_vec(grad, (n, filters, h, w), &Device::Cpu)?;
+    let step = move || {
+        let grads = (layer.forward(&x)? * &grad)?.sum_all()?.backward()?;
+        let grad = |of: &Var| grads.get(of).cloned().ok_or_else(|| "no gradient".into());
+        Ok(vec![grad(&x)?, grad(&kernel)?, grad(&bias)?])
+    };
+    Prepared::new(step, |grads| {
+        let numbers = grads.iter().map(|grad| Ok(grad.flatten_all()?.to_vec1()?));
+        Ok(numbers.collect::<Result<Vec<Vec<f32>>>>()?.concat())
+    })
 }
 
 fn convolution(conv: &Conv) -> Result<Conv2d> {

@@ -19,6 +19,8 @@ use crate::{Result, data, models};
 pub enum Layer {
     Conv(Conv),
     Pool(Pool),
+    /// Forward, and all gradients: of the input, the kernel and the bias.
+    Training(Conv),
     /// A whole network, and its input.
     Network(fn() -> Sequential, [usize; 4]),
 }
@@ -27,7 +29,7 @@ impl Layer {
     /// `[batch, height, width, channels]`.
     pub fn input(&self) -> [usize; 4] {
         match self {
-            Layer::Conv(conv) => conv.input,
+            Layer::Conv(conv) | Layer::Training(conv) => conv.input,
             Layer::Pool(pool) => pool.input,
             Layer::Network(_, input) => *input,
         }
@@ -88,5 +90,6 @@ pub fn layers() -> HashMap<&'static str, Layer> {
         ("vgg16", Layer::Network(models::vgg16, [1, 224, 224, 3])),
         ("upscale", Layer::Network(models::upscale, [1, 256, 256, 3])),
     ];
-    convolutions.chain(pools).chain(networks).collect()
+    let training = suite::training().into_iter().map(|(name, conv)| (name, Layer::Training(conv)));
+    convolutions.chain(pools).chain(training).chain(networks).collect()
 }

@@ -1,6 +1,6 @@
 //! striate, as its users call it: a built layer, whose packed weights the first call leaves in it.
 
-use striate::{Layer as _, Rng, Sequential};
+use striate::{Layer as _, Rng, Sequential, Tape, Tensor};
 
 use super::{Layer, Prepared, Setup};
 use crate::Result;
@@ -10,12 +10,31 @@ use crate::suite::Conv;
 pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
     let input = layer.input();
     let layer = match layer {
+        Layer::Training(conv) => return training(conv),
         Layer::Conv(conv) => convolution(conv)?,
         Layer::Pool(pool) => pool.layer(),
         Layer::Network(network, input) => Box::new(weighed(network(), input)?),
     };
     let x = data::tensor(Role::Input, &input)?;
     Prepared::new(move || Ok(layer.forward(&x)?), |y| Ok(y.into_vec()))
+}
+
+/// A step but for the optimizer's: as after one, nothing is left of what was made of the weights.
+fn training(conv: &Conv) -> Result<Prepared> {
+    let mut layer = convolution(conv)?;
+    let x = data::tensor(Role::Input, &conv.input)?;
+    let grad = data::tensor(Role::Gradient, &layer.output_shape(&conv.input)?)?;
+    let step = move || {
+        let mut tape = Tape::new();
+        layer.forward_train(x.clone(), &mut tape)?;
+        let mut grads = vec![layer.backward(grad.clone(), &mut tape)?];
+        for (_, param) in layer.params_mut() {
+            grads.extend(param.grad().cloned());
+            param.clear_grad();
+        }
+        Ok(grads)
+    };
+    Prepared::new(step, |grads| Ok(grads.into_iter().flat_map(Tensor::into_vec).collect()))
 }
 
 fn convolution(conv: &Conv) -> Result<Box<dyn striate::Layer>> {
