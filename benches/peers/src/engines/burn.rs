@@ -39,7 +39,9 @@ fn training(conv: &Conv, x: FlexTensor) -> Result<Prepared> {
         let dkernel = Flex::conv2d_weight_backward(x.clone(), kernel, grad.clone(), options.clone());
         Ok([dx, dkernel, Flex::conv2d_bias_backward(x, bias.clone(), grad)])
     };
-    Prepared::new(step, |grads| Ok(grads.into_iter().flat_map(|y| y.into_data().iter::<f32>().collect::<Vec<_>>()).collect()))
+    Prepared::new(step, |grads| {
+        Ok(grads.into_iter().flat_map(|y| y.into_data().iter::<f32>().collect::<Vec<_>>()).collect())
+    })
 }
 
 fn prepared(mut run: impl FnMut() -> FlexTensor + 'static) -> Result<Prepared> {

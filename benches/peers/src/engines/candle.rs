@@ -41,7 +41,7 @@ fn training(conv: &Conv, x: &Tensor) -> Result<Prepared> {
     let grad = Tensor::from_vec(grad, (n, filters, h, w), &Device::Cpu)?;
     let step = move || {
         let grads = (layer.forward(&x)? * &grad)?.sum_all()?.backward()?;
-        let grad = |of: &Var| grads.get(of).cloned().ok_or_else(|| "no gradient".into());
+        let grad = |of: &Var| grads.get(of).cloned().ok_or("no gradient");
         Ok(vec![grad(&x)?, grad(&kernel)?, grad(&bias)?])
     };
     Prepared::new(step, |grads| {
