@@ -41,13 +41,13 @@ def _own_version():
     return f"{version} ({commit})" if commit else version
 
 
-OURS = Engine(STRIATE, STRIATE, "a built layer's `forward`, channels last; the first call packs the weights", True)
+OURS = Engine(STRIATE, STRIATE, "a built layer, channels last; in inference, the first call packs the weights", True)
 
 PEERS = [
     Engine(
         "torch",
         "torch",
-        "oneDNN; eager, inference mode; the fastest of channels first, channels last, and weights prepacked for either",
+        "oneDNN; eager; the fastest of channels first, channels last and, in inference, weights prepacked for either",
         False,
     ),
     Engine("onnxruntime", "onnxruntime", "MLAS; all optimisations; input and output bound beforehand", False),
@@ -55,6 +55,6 @@ PEERS = [
     Engine("litert", "ai-edge-litert", "XNNPACK; channels last, `same` padding", False),
     Engine("rten", "rten", "optimised ONNX model, prepacked weights", True),
     Engine("tract", "tract-onnx", "optimised ONNX model for the input's shape", True),
-    Engine("candle", "candle-nn", "`Conv2d`, pooling of tensors", True),
+    Engine("candle", "candle-nn", "`Conv2d`, pooling and gradients of tensors", True),
     Engine("burn-flex", "burn-flex", "the backend's operations, AVX-512 switched on", True),
 ]
