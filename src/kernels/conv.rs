@@ -25,7 +25,6 @@ use super::{depthwise, direct};
 use crate::Element;
 use crate::geometry::Geometry2d;
 pub(crate) use input_gradient::backward_input;
-pub(super) use kernel_gradient::add_up;
 pub(crate) use kernel_gradient::backward_kernel;
 
 /// What has been made of a kernel for [`forward`], for each algorithm when it is first used: maps of another size may

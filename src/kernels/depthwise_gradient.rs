@@ -3,12 +3,11 @@
 
 use std::ops::Range;
 
-use super::conv::add_up;
-use super::kept::{room, with_kept};
 use super::matmul::threads;
 use super::patches::Patches;
 use super::pieces::each_chunk;
 use super::simd::{Kernel, Simd, isa};
+use super::sum;
 use crate::{Element, Geometry2d};
 
 /// Into how many pieces the rows of positions are cut at most, and the fewest rows of a piece.
@@ -23,13 +22,9 @@ pub(super) fn kernel_gradient<T: Element>(patches: &Patches<'_, T>, grad: &[T], 
     let lines = grad.len() / (patches.cols.positions * patches.channels);
     let pieces = (lines / PIECE_LINES).clamp(1, PIECES);
     let parallel = threads(grad.len() * patches.rows.taps * patches.cols.taps) > 1;
-    with_kept(|sums: &mut Sums<T>| {
-        let sums = room(&mut sums.0, pieces * out.len());
-        each_chunk(parallel, sums, out.len(), |piece, sums| {
-            let lines = piece * lines / pieces..(piece + 1) * lines / pieces;
-            T::dispatch(isa(), Piece { patches, grad, lines, sums });
-        });
-        add_up(sums, out);
+    sum::in_pieces(parallel, pieces, out, |piece, sums| {
+        let lines = piece * lines / pieces..(piece + 1) * lines / pieces;
+        T::dispatch(isa(), Piece { patches, grad, lines, sums });
     });
 }
 
@@ -88,10 +83,6 @@ fn add_products<T: Element, S: Simd<T>>(simd: S, a: &[T], b: &[T], sums: &mut [T
         simd.store_up_to(simd.mul_add(a, b, sum), &mut sums[whole..len]);
     }
 }
-
-/// What the pieces sum apart.
-#[derive(Default)]
-struct Sums<T>(Vec<T>);
 
 /// The sums over the rows of positions `lines`, counted through all images.
 struct Piece<'a, T> {

@@ -60,43 +60,42 @@ pub(super) fn correlate<T: Element>(
     let (field, block) = blocked(patches, group_in, pixels, filters);
     let isa = isa();
 
-    let once = match right {
-        Right::Once(kernel) if pixels > block => {
-            let packed = PackedMatrix::of_kernel(kernel);
-            return correlate(patches, Right::Packed(&[packed]), bias, filters, finish, out);
-        }
-        Right::Once(kernel) => Some(kernel),
-        Right::Packed(_) => None,
-    };
-    let packed = match right {
-        Right::Packed(groups) => groups,
-        Right::Once(_) => &[],
-    };
+    if let (Right::Once(kernel), true) = (right, pixels > block) {
+        let packed = PackedMatrix::of_kernel(kernel);
+        return correlate(patches, Right::Packed(&[packed]), bias, filters, finish, out);
+    }
     // The filters `piece` of the positions from `first` on.
     let compute = |first: usize, piece: Range<usize>, mut out: Rows<'_, T>| {
         with_kept(|Memory { field: scratch, panel: room_of_panel }: &mut Memory<T>| {
             field.fill(scratch, first..first + out.len());
-            let first_group = piece.start / group_out;
-            let seen = packed.get(first_group..piece.end.div_ceil(group_out)).unwrap_or_default();
-            for (group, right) in (first_group..).zip(seen) {
-                let start = group * group_out;
-                let columns = piece.start.max(start) - start..piece.end.min(start + group_out) - start;
-                let place = start + columns.start - piece.start;
-                let finish = Finish::Store(bias.map(|bias| &bias[start..start + group_out]));
-                let left = field.left(scratch, group * group_in);
-                let right = right.as_panels();
-                Block { left, right, columns, out: &mut out, place, finish }.compute();
-            }
-            let Some(kernel) = once else { return };
-            // Each panel meets all positions while it is in the second-level cache.
-            for panel in each_panel_of::<T>(isa, k, filters).filter(|panel| piece.contains(&panel.first)) {
-                let values = room(room_of_panel, k * panel.width);
-                kernel.pack_panel(&panel, values);
-                let columns = panel.first..filters.min(panel.first + panel.width);
-                let finish = Finish::Store(bias.map(|bias| &bias[columns.clone()]));
-                let (left, right) = (field.left(scratch, 0), Panels { isa, k, values });
-                let (columns, place) = (0..columns.len(), columns.start - piece.start);
-                Block { left, right, columns, out: &mut out, place, finish }.compute();
+            match right {
+                Right::Packed(groups) => {
+                    let first_group = piece.start / group_out;
+                    let seen = &groups[first_group..piece.end.div_ceil(group_out)];
+                    for (group, right) in (first_group..).zip(seen) {
+                        let start = group * group_out;
+                        let columns =
+                            piece.start.max(start) - start..piece.end.min(start + group_out) - start;
+                        let place = start + columns.start - piece.start;
+                        let finish = Finish::Store(bias.map(|bias| &bias[start..start + group_out]));
+                        let left = field.left(scratch, group * group_in);
+                        let right = right.as_panels();
+                        Block { left, right, columns, out: &mut out, place, finish }.compute();
+                    }
+                }
+                // Each panel meets all positions while it is in the second-level cache.
+                Right::Once(kernel) => {
+                    let panels = each_panel_of::<T>(isa, k, filters);
+                    for panel in panels.filter(|panel| piece.contains(&panel.first)) {
+                        let values = room(room_of_panel, k * panel.width);
+                        kernel.pack_panel(&panel, values);
+                        let columns = panel.first..filters.min(panel.first + panel.width);
+                        let finish = Finish::Store(bias.map(|bias| &bias[columns.clone()]));
+                        let (left, right) = (field.left(scratch, 0), Panels { isa, k, values });
+                        let (columns, place) = (0..columns.len(), columns.start - piece.start);
+                        Block { left, right, columns, out: &mut out, place, finish }.compute();
+                    }
+                }
             }
         })
     };

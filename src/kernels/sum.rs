@@ -9,6 +9,8 @@ use crate::Element;
 const PIECE: usize = 1024;
 /// Numbers from which on all threads take part.
 const PARALLEL: usize = 1 << 16;
+/// Numbers that a thread adds up over all pieces at a time.
+const CHUNK: usize = 1 << 14;
 /// Vectors of columns whose sums are in registers together.
 const VECTORS: usize = 4;
 
@@ -19,14 +21,33 @@ pub(crate) fn columns<T: Element>(values: &[T], sums: &mut [T]) {
     if rows <= PIECE {
         return T::dispatch(isa(), Columns { values, sums });
     }
+    in_pieces(values.len() >= PARALLEL, rows.div_ceil(PIECE), sums, |piece, sums| {
+        let values = &values[piece * PIECE * columns..rows.min((piece + 1) * PIECE) * columns];
+        T::dispatch(isa(), Columns { values, sums });
+    });
+}
+
+/// Lets `sum(piece, sums)` write the sums of each piece apart, on all threads if `parallel`, and adds them in order.
+pub(super) fn in_pieces<T: Element>(
+    parallel: bool,
+    pieces: usize,
+    out: &mut [T],
+    sum: impl Fn(usize, &mut [T]) + Sync + Send,
+) {
+    if pieces == 1 {
+        return sum(0, out);
+    }
     with_kept(|apart: &mut Apart<T>| {
-        let apart = room(&mut apart.0, rows.div_ceil(PIECE) * columns);
-        each_chunk(values.len() >= PARALLEL, apart, columns, |piece, sums| {
-            let values = &values[piece * PIECE * columns..rows.min((piece + 1) * PIECE) * columns];
-            T::dispatch(isa(), Columns { values, sums });
+        let len = out.len();
+        let apart = room(&mut apart.0, pieces * len);
+        each_chunk(parallel, apart, len, sum);
+        each_chunk(parallel, out, CHUNK, |index, out| {
+            let at = index * CHUNK;
+            out.copy_from_slice(&apart[at..at + out.len()]);
+            for piece in apart.chunks_exact(len).skip(1) {
+                add(out, &piece[at..at + out.len()]);
+            }
         });
-        sums.fill(T::zero());
-        apart.chunks_exact(columns).for_each(|piece| add(sums, piece));
     });
 }
 

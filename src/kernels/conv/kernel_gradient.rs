@@ -3,8 +3,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::is_depthwise;
 use crate::geometry::Geometry2d;
 use crate::kernels::depthwise_gradient;
@@ -67,35 +65,10 @@ pub(crate) fn backward_kernel<T: Element>(
     let field = Field::spread(&patches, group_in, BLOCK);
     let problem = Problem { grad, geometry, field, tasks: Tasks::new(geometry) };
     let pixels = geometry.batch * patches.positions();
-    let pieces = problem.tasks.pieces;
-    if pieces == 1 {
-        return problem.piece(0..pixels, out);
-    }
-    with_kept(|sums: &mut Sums<T>| {
-        let sums = room(&mut sums.0, pieces * out.len());
-        each_chunk(problem.tasks.parallel, sums, out.len(), |piece, sums| {
-            problem.piece(piece * pixels / pieces..(piece + 1) * pixels / pieces, sums);
-        });
-        add_up(sums, out);
+    let Tasks { parallel, pieces, .. } = problem.tasks;
+    sum::in_pieces(parallel, pieces, out, |piece, sums| {
+        problem.piece(piece * pixels / pieces..(piece + 1) * pixels / pieces, sums);
     });
-}
-
-/// What the pieces sum apart.
-#[derive(Default)]
-struct Sums<T>(Vec<T>);
-
-/// Adds the pieces in order.
-pub(crate) fn add_up<T: Element>(pieces: &[T], out: &mut [T]) {
-    const CHUNK: usize = 1 << 14;
-    let len = out.len();
-    let add = |(index, out): (usize, &mut [T])| {
-        let at = index * CHUNK;
-        out.copy_from_slice(&pieces[at..at + out.len()]);
-        for piece in pieces.chunks_exact(len).skip(1) {
-            sum::add(out, &piece[at..at + out.len()]);
-        }
-    };
-    out.par_chunks_mut(CHUNK).enumerate().for_each(add);
 }
 
 /// How the result is shared among tasks.

@@ -42,8 +42,7 @@ pub(super) enum Split {
 impl Blocking {
     pub(super) fn new<T: Element>(tiling: &Tiling, threads: usize) -> Self {
         let points = (tiling.size + 2) * (tiling.size + 2);
-        let point_stride = tiling.geometry.in_channels.next_multiple_of(LINE);
-        let tile_stride = off_pages::<T>(points * point_stride);
+        let [point_stride, tile_stride] = strides::<T>(tiling);
         let product_stride = points * GROUP;
         let tile_bytes = size_of::<T>() * (tile_stride + product_stride);
         let scratch = SCRATCH_BYTES.saturating_sub(size_of::<T>() * input_scratch(points, point_stride));
@@ -67,8 +66,7 @@ impl Blocking {
     /// the kernel.
     pub(super) fn once<T: Element>(tiling: &Tiling) -> Option<Self> {
         let points = (tiling.size + 2) * (tiling.size + 2);
-        let point_stride = tiling.geometry.in_channels.next_multiple_of(LINE);
-        let tile_stride = off_pages::<T>(points * point_stride);
+        let [point_stride, tile_stride] = strides::<T>(tiling);
         let shared = tiling.tiles() * shared_stride(tiling, tile_stride) * size_of::<T>();
         let fewer = shared < kernel_bytes::<T>(tiling, points) && shared <= ONCE_BYTES;
         let split = Split::Filters { bands: tiling.bands() };
@@ -115,9 +113,16 @@ fn tasks(tiling: &Tiling, block: usize, threads: usize) -> usize {
     (tiling.tiles() / block).max(1).next_multiple_of(threads).min(tiling.bands())
 }
 
+/// The distances between the points of a transformed tile of the input, and between such tiles.
+pub(super) fn strides<T>(tiling: &Tiling) -> [usize; 2] {
+    let points = (tiling.size + 2) * (tiling.size + 2);
+    let point_stride = tiling.geometry.in_channels.next_multiple_of(LINE);
+    [point_stride, off_pages::<T>(points * point_stride)]
+}
+
 /// The next stride at which neighbouring rows do not evict each other from the first-level cache: an odd number of
 /// cache lines off a multiple of 4096 bytes.
-pub(super) fn off_pages<T>(stride: usize) -> usize {
+fn off_pages<T>(stride: usize) -> usize {
     const LINES: usize = 4096 / 64;
     const ODD: usize = 5;
     let lines = (size_of::<T>() * stride).div_ceil(64);

@@ -11,8 +11,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::TileSize;
-use super::blocking::off_pages;
-use super::input::{InputScratch, InputTransform, LINE};
+use super::blocking::strides;
+use super::input::{InputScratch, InputTransform};
 use super::kernel::{GROUP, group_len, point_len};
 use super::points::{Four, KernelTransform, Transform, Two};
 use super::tiling::Tiling;
@@ -43,8 +43,7 @@ pub(crate) fn backward_kernel<T: Element>(
     out: &mut [T],
 ) {
     let tiling = Tiling::new(geometry, size.outputs());
-    let point_stride = geometry.in_channels.next_multiple_of(LINE);
-    let tile_stride = off_pages::<T>(size.points() * point_stride);
+    let [point_stride, tile_stride] = strides::<T>(&tiling);
     let parallel = threads(geometry.multiplications() as usize) > 1;
     let problem = Problem { input, grad, tiling, isa: isa(), size, point_stride, tile_stride, parallel };
     match size {
