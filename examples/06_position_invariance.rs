@@ -130,8 +130,9 @@ fn experiment(letters: &Letters, which: usize, seed: u64) -> Outcome<Array2<f32>
 }
 
 /// New noise in every epoch, or dense layers learn the noise by heart.
-fn grain(sheets: &mut Tensor, rng: &mut Rng) {
+fn grain(sheets: &mut Tensor, rng: &mut Rng) -> striate::Result<()> {
     sheets.as_mut_slice().iter_mut().for_each(|v| *v += 0.1 * (rng.uniform() - 0.5) as f32);
+    Ok(())
 }
 
 fn show_sheets(letters: &Letters) -> Outcome {

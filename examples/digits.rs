@@ -69,10 +69,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Moves every picture of a batch by up to two pixels and slants it a little, so that the network sees each digit in
 /// many places and handwritings.
-fn vary(batch: &mut Tensor, rng: &mut Rng) {
+fn vary(batch: &mut Tensor, rng: &mut Rng) -> striate::Result<()> {
     const REACH: f64 = 2.0;
     const SLANT: f64 = 0.25;
-    let [_, height, width, _] = batch.shape()[..] else { return };
+    let (_, height, width, _) = batch.view4()?.dim();
     let mut moved = vec![0.0; height * width];
     for picture in batch.as_mut_slice().chunks_exact_mut(height * width) {
         let mut between = |limit: f64| limit * (2.0 * rng.uniform() - 1.0);
@@ -92,6 +92,7 @@ fn vary(batch: &mut Tensor, rng: &mut Rng) {
         }
         picture.copy_from_slice(&moved);
     }
+    Ok(())
 }
 
 /// Prints the first few digits that the model takes for others, side by side.

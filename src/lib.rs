@@ -125,7 +125,7 @@ pub use layers::{
     Conv3DTranspose, Crop2D, Dense, DepthToSpace, DepthwiseConv2D, Dropout, Flatten, GlobalAvgPool1D,
     GlobalAvgPool2D, GlobalAvgPool3D, GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D, GroupNorm,
     InstanceNorm, Join, LayerNorm, LocalResponseNorm, LpPool1D, LpPool2D, MaxPool1D, MaxPool2D, MaxPool3D,
-    PReLU, Pad2D, Parallel, Residual, RunningVariance, SeparableConv2D, Sequential, SpaceToDepth,
+    PReLU, Pad2D, Parallel, Remat, Residual, RunningVariance, SeparableConv2D, Sequential, SpaceToDepth,
     SpatialDropout, UpSample2D, ZeroPad2D,
 };
 pub use ops::{Activation, BlockOrder, Interpolation};

@@ -34,6 +34,9 @@ pub struct Row {
     pub output_bytes: usize,
     /// Bytes of the weights, trainable or not.
     pub param_bytes: usize,
+    /// Bytes of the output that stay in training until the backward pass: all, unless a [`Remat`](crate::Remat) computes
+    /// it again.
+    pub kept_bytes: usize,
     /// What the layer costs.
     pub cost: Cost,
 }
@@ -68,6 +71,7 @@ impl Row {
             input_bytes: bytes(input)?,
             output_bytes: bytes(output)?,
             param_bytes,
+            kept_bytes: bytes(output)?,
             cost,
         })
     }
@@ -107,6 +111,8 @@ pub struct Summary {
     fields: Vec<Reach>,
     /// What the input of the next row sees of it.
     field: Reach,
+    /// The most bytes of feature maps that are computed again at once.
+    recomputed_bytes: usize,
     training_batch: Option<usize>,
 }
 
@@ -172,6 +178,27 @@ impl Summary {
         self.field = self.field.then(row.cost.reach);
         self.fields.push(self.field);
         self.rows.push(row);
+    }
+
+    /// Appends rows of layers that are computed again in training from an input of so many bytes.
+    pub(crate) fn recomputed<R>(
+        &mut self,
+        input_bytes: usize,
+        rows: impl FnOnce(&mut Self) -> Result<R>,
+    ) -> Result<R> {
+        let first = self.rows.len();
+        let result = rows(self)?;
+        let (mut saved_bytes, mut recomputed_bytes) = (input_bytes, 0_usize);
+        let rows = &mut self.rows[first..];
+        let inner = rows.len().saturating_sub(1);
+        for (index, row) in rows.iter_mut().enumerate() {
+            row.cost.saved_bytes = std::mem::take(&mut saved_bytes);
+            if index < inner {
+                recomputed_bytes = recomputed_bytes.saturating_add(std::mem::take(&mut row.kept_bytes));
+            }
+        }
+        self.recomputed_bytes = self.recomputed_bytes.max(recomputed_bytes);
+        Ok(result)
     }
 
     /// Here, branches start.
@@ -307,7 +334,8 @@ impl Summary {
         self.rows.iter().map(both).max().unwrap_or(0)
     }
 
-    /// Bytes of the feature maps that live at once in training, those of all layers, for a [`batch`](Self::batch).
+    /// Bytes of the feature maps that live at once in training, those of all layers, for a [`batch`](Self::batch). Of what
+    /// [`Remat`](crate::Remat)s compute again, only the largest segment counts.
     ///
     /// ```
     /// use striate::{Dense, Sequential, sequential};
@@ -316,7 +344,8 @@ impl Summary {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn training_bytes(&self) -> u64 {
-        let bytes = u128::from(self.output_bytes()) * self.batch_sizes()[1] as u128;
+        let bytes = self.total(|row| row.kept_bytes).saturating_add(self.recomputed_bytes as u64);
+        let bytes = u128::from(bytes) * self.batch_sizes()[1] as u128;
         u64::try_from(bytes / self.batch_sizes()[0].max(1) as u128).unwrap_or(u64::MAX)
     }
 

@@ -10,7 +10,7 @@ use ndarray::{
 };
 
 use crate::kernels::recycle;
-use crate::memory::{filled, len_of, reserve, unwritten};
+use crate::memory::{filled, len_of, unwritten};
 use crate::{Element, Error, ErrorKind, Result};
 
 /// An n-dimensional array of `f32` or `f64`, backed by [`ndarray`].
@@ -343,14 +343,13 @@ impl<T: Element> Tensor<T> {
             .ok_or_else(|| Error::shape("gather", "at least one axis", self.shape()))?;
         let shape: Vec<usize> = std::iter::once(indices.len()).chain(rest.iter().copied()).collect();
         let row = self.len() / available.max(1);
-        let mut elements = Vec::new();
-        reserve(&mut elements, "gather", &shape)?;
-        for &index in indices {
-            if index >= available {
-                let expected = format!("indices below {available}");
-                return Err(Error::new(ErrorKind::Shape, "gather", expected, index));
-            }
-            elements.extend_from_slice(&self.as_slice()[index * row..][..row]);
+        if let Some(index) = indices.iter().find(|&&index| index >= available) {
+            let expected = format!("indices below {available}");
+            return Err(Error::new(ErrorKind::Shape, "gather", expected, index));
+        }
+        let mut elements = unwritten("gather", &shape)?;
+        for (to, index) in elements.chunks_exact_mut(row.max(1)).zip(indices) {
+            to.copy_from_slice(&self.as_slice()[index * row..][..row]);
         }
         Self::from_vec(&shape, elements)
     }

@@ -1,6 +1,6 @@
 //! [`Tape`]: what layers save in the forward pass for their backward pass.
 
-use crate::{Element, Error, ErrorKind, Result, Tensor};
+use crate::{Element, Error, ErrorKind, Result, Rng, Tensor};
 
 /// Something that a layer saves in the forward pass for its backward pass.
 ///
@@ -22,6 +22,8 @@ pub enum Saved<T: Element = f32> {
     Bytes(Vec<u8>),
     /// A larger number per element.
     Indices(Vec<u32>),
+    /// Where generators of random numbers stood.
+    Generators(Vec<Rng>),
 }
 
 impl<T: Element> Saved<T> {
@@ -31,6 +33,7 @@ impl<T: Element> Saved<T> {
             Saved::Shape(shape) => size_of_val(&shape[..]),
             Saved::Bytes(bytes) => bytes.len(),
             Saved::Indices(indices) => size_of_val(&indices[..]),
+            Saved::Generators(_) => 0,
         }
     }
 }
@@ -50,7 +53,10 @@ impl<T: Element> Saved<T> {
 /// # Ok::<(), striate::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Tape<T: Element = f32>(Vec<(&'static str, Saved<T>)>);
+pub struct Tape<T: Element = f32> {
+    saved: Vec<(&'static str, Saved<T>)>,
+    forgets: bool,
+}
 
 impl<T: Element> Tape<T> {
     /// An empty tape.
@@ -59,7 +65,12 @@ impl<T: Element> Tape<T> {
     /// assert!(striate::Tape::<f32>::new().is_empty());
     /// ```
     pub fn new() -> Self {
-        Tape(Vec::new())
+        Tape { saved: Vec::new(), forgets: false }
+    }
+
+    /// A tape for a forward pass that no backward pass follows: it forgets what is pushed.
+    pub(crate) fn forgetful() -> Self {
+        Tape { saved: Vec::new(), forgets: true }
     }
 
     /// Saves something for the layer of kind `layer`.
@@ -71,7 +82,9 @@ impl<T: Element> Tape<T> {
     /// assert!(!tape.is_empty());
     /// ```
     pub fn push(&mut self, layer: &'static str, saved: Saved<T>) {
-        self.0.push((layer, saved));
+        if !self.forgets {
+            self.saved.push((layer, saved));
+        }
     }
 
     /// Takes back what was saved last.
@@ -84,10 +97,11 @@ impl<T: Element> Tape<T> {
     /// assert_eq!(Tape::<f32>::new().pop("Flatten").unwrap_err().kind(), ErrorKind::Tape);
     /// ```
     pub fn pop(&mut self, layer: &'static str) -> Result<Saved<T>> {
-        match self.0.pop_if(|(kind, _)| *kind == layer) {
+        match self.saved.pop_if(|(kind, _)| *kind == layer) {
             Some((_, saved)) => Ok(saved),
             None => {
-                let got = self.0.last().map_or("an empty one".to_string(), |(kind, _)| format!("{kind}'s"));
+                let got =
+                    self.saved.last().map_or("an empty one".to_string(), |(kind, _)| format!("{kind}'s"));
                 Err(Error::new(ErrorKind::Tape, layer, "a tape that ends with what this layer saved", got))
             }
         }
@@ -144,7 +158,7 @@ impl<T: Element> Tape<T> {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.saved.is_empty()
     }
 
     /// How many bytes of elements are saved.
@@ -157,7 +171,7 @@ impl<T: Element> Tape<T> {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn bytes(&self) -> usize {
-        self.0.iter().map(|(_, saved)| saved.bytes()).sum()
+        self.saved.iter().map(|(_, saved)| saved.bytes()).sum()
     }
 
     /// Forgets everything, for instance after a forward pass that failed half-way.
@@ -171,7 +185,7 @@ impl<T: Element> Tape<T> {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.saved.clear();
     }
 }
 
@@ -182,6 +196,7 @@ pub(crate) fn mismatch<T: Element>(layer: &'static str, expected: &str, other: &
         Saved::Shape(_) => "a shape",
         Saved::Bytes(_) => "bytes",
         Saved::Indices(_) => "indices",
+        Saved::Generators(_) => "generators",
     };
     Error::new(ErrorKind::Tape, layer, format_args!("{expected} on the tape"), got)
 }

@@ -128,6 +128,17 @@ impl Join {
         }
     }
 
+    /// The bytes of what [`save`](Self::save) saves for outputs of these shapes.
+    fn saved_bytes<T: Element>(self, shapes: &[Vec<usize>]) -> Result<usize> {
+        shapes.iter().try_fold(0_usize, |sum, shape| {
+            let saved = match self {
+                Join::Multiply => len_of(self.name(), shape)?.saturating_mul(size_of::<T>()),
+                Join::Add | Join::Concat => size_of_val(&shape[..]),
+            };
+            Ok(sum.saturating_add(saved))
+        })
+    }
+
     /// The gradients of the branches' outputs, of which there are `count`.
     fn split<T: Element>(self, grad: Tensor<T>, count: usize, tape: &mut Tape<T>) -> Result<Vec<Tensor<T>>> {
         let name = self.name();
@@ -293,15 +304,9 @@ impl<T: Element> Layer<T> for Branches<T> {
         let shapes = self.shapes(input)?;
         self.join.shape(&shapes)?;
         let costs = self.each(|layer| layer.cost(input))?;
-        let mut total = costs.into_iter().reduce(Cost::beside).unwrap_or_default();
-        for shape in &shapes {
-            let saved = match self.join {
-                Join::Multiply => len_of(self.kind, shape)?.saturating_mul(size_of::<T>()),
-                Join::Add | Join::Concat => size_of_val(&shape[..]),
-            };
-            total.saved_bytes = total.saved_bytes.saturating_add(saved);
-        }
-        Ok(total)
+        let total = costs.into_iter().reduce(Cost::beside).unwrap_or_default();
+        let saved_bytes = total.saved_bytes.saturating_add(self.join.saved_bytes::<T>(&shapes)?);
+        Ok(Cost { saved_bytes, ..total })
     }
 
     fn for_inference(&mut self) -> Result<()> {
@@ -319,7 +324,8 @@ impl<T: Element> Layer<T> for Branches<T> {
         })?;
         let output = self.join.shape(&shapes)?;
         fork.join(summary);
-        let row = Row::new::<T>(name, self.join.name(), &output, &output, Cost::default())?;
+        let cost = Cost { saved_bytes: self.join.saved_bytes::<T>(&shapes)?, ..Cost::default() };
+        let row = Row::new::<T>(name, self.join.name(), &output, &output, cost)?;
         summary.push(row);
         Ok(output)
     }

@@ -30,6 +30,7 @@
 //! | [`AdaptiveMaxPool2D`], [`AdaptiveMaxPool1D`] | the largest of such windows | | `AdaptiveMaxPool2d` |
 //! | [`LpPool2D`], [`LpPool1D`] | the norm of every window | | `LPPool2d` |
 //! | [`Residual`], [`Parallel`] | layers side by side, joined by [`Join`] | `Add`, `Multiply`, `Concatenate` | |
+//! | [`Remat`] | a segment that is computed again on the way back, and not saved | `remat` | `checkpoint` |
 //! | [`Sequential`] | layers one after the other | `Sequential` | `Sequential` |
 //!
 //! A layer of your own implements [`Layer`](crate::Layer).
@@ -52,6 +53,7 @@ mod pool;
 mod pool1d;
 mod pool3d;
 mod prelu;
+mod remat;
 mod resample;
 mod sequential;
 mod space;
@@ -75,6 +77,7 @@ pub use pool::MaxPool2D;
 pub use pool1d::{AdaptiveAvgPool1D, AvgPool1D, GlobalAvgPool1D, GlobalMaxPool1D, MaxPool1D};
 pub use pool3d::{AvgPool3D, GlobalAvgPool3D, GlobalMaxPool3D, MaxPool3D};
 pub use prelu::PReLU;
+pub use remat::Remat;
 pub use resample::{AdaptiveAvgPool2D, Crop2D, Pad2D, UpSample2D, ZeroPad2D};
 pub use sequential::Sequential;
 pub use space::{DepthToSpace, SpaceToDepth};

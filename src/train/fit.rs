@@ -1,11 +1,13 @@
 //! The training loop.
 
+use std::fmt;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
 use rayon::prelude::*;
 
 use super::data::{Data, batches};
+use super::loader::Loader;
 use super::metric::WeightedMean;
 use super::trainer::Validation;
 use super::{Clip, EpochLog, Evaluation, History, Regularizer, Status, Targets, Trainer};
@@ -15,9 +17,8 @@ impl<T: Element> Trainer<'_, T> {
     /// Trains `model` on samples `x` (along the first axis) and their targets.
     ///
     /// In every epoch, every batch goes forward in training mode; the loss' gradient goes back, and the regularizer adds
-    /// its own; the gradients are clipped;
-    /// the optimizer steps. Then the validation data are evaluated, and callbacks run. A model without weights is built
-    /// first.
+    /// its own; the gradients are clipped; the optimizer steps. Meanwhile another thread gathers and augments the next
+    /// batch. Then the validation data are evaluated, and callbacks run. A model without weights is built first.
     ///
     /// # Errors
     /// If there are no samples, the targets do not fit, an option makes no sense, or a layer, loss, metric or callback
@@ -47,6 +48,7 @@ impl<T: Element> Trainer<'_, T> {
     ) -> Result<History> {
         let data = Data::new("fit", x.clone(), targets.into())?;
         batches("fit", data.len(), self.batch_size).map(drop)?;
+        batches("fit", data.len(), self.micro_batch_size.unwrap_or(1)).map(drop)?;
         self.clip.map(Clip::bound).transpose()?;
         self.regularizer.as_ref().map(Regularizer::check).transpose()?;
         let (training, validation) = match &self.validation {
@@ -61,7 +63,8 @@ impl<T: Element> Trainer<'_, T> {
             model.build(x.shape(), &mut self.rng.fork())?;
         }
         clear_grads(&mut model.params_mut());
-        let mut outcome = self.run(model, &training, validation.as_ref());
+        // The threads are entered once, and not once a layer.
+        let mut outcome = rayon::scope(|_| self.run(model, &training, validation.as_ref()));
         clear_grads(&mut model.params_mut());
         self.progress.iter_mut().for_each(|progress| progress.on_train_end());
         for callback in &mut self.callbacks {
@@ -101,24 +104,27 @@ impl<T: Element> Trainer<'_, T> {
     }
 
     fn epoch(&mut self, model: &mut dyn Layer<T>, data: &Data<T>, epoch: usize) -> Result<EpochLog> {
-        let ranges = batches("fit", data.len(), self.batch_size)?;
-        let steps = ranges.len();
-        let order = self.order(data.len())?;
-        let (epochs, start) = (self.epochs, Instant::now());
+        let mut augment = std::mem::take(&mut self.augment);
+        let loader = Loader::new(data, self.batch_size, self.shuffle, &mut augment, &mut self.rng);
+        let log = loader.and_then(|loader| self.epoch_of(model, loader, epoch));
+        self.augment = augment;
+        log
+    }
+
+    fn epoch_of(
+        &mut self,
+        model: &mut dyn Layer<T>,
+        batches: Loader<'_, '_, T>,
+        epoch: usize,
+    ) -> Result<EpochLog> {
+        let (epochs, steps, start) = (self.epochs, batches.len(), Instant::now());
         self.progress.iter_mut().for_each(|progress| progress.on_epoch_start(epoch, epochs, steps));
         self.metrics.iter_mut().for_each(|metric| metric.reset());
-        let (mut mean, mut learning_rate) = (WeightedMean::default(), 0.0);
-        for (index, range) in ranges.enumerate() {
-            let (step, samples) = (index + 1, range.end);
-            let mut batch = match &order {
-                Some(order) => data.gather(&order[range])?,
-                None => data.rows(range)?,
-            };
-            if let Some(augment) = &mut self.augment {
-                augment(&mut batch.x, &mut self.rng);
-            }
+        let (mut mean, mut learning_rate, mut step, mut samples) = (WeightedMean::default(), 0.0, 0, 0);
+        batches.for_each(|batch| {
+            (step, samples) = (step + 1, samples + batch.len());
             learning_rate = self.optimizer.learning_rate()?;
-            let (loss, weight) = self.step(model, batch, &format!("epoch {epoch}, step {step}"))?;
+            let (loss, weight) = self.step(model, batch, &Place { epoch, step })?;
             mean.add(loss, weight);
             if !self.progress.is_empty() {
                 let (metrics, loss, seconds) = (self.results(), mean.value(), start.elapsed().as_secs_f64());
@@ -127,53 +133,22 @@ impl<T: Element> Trainer<'_, T> {
                     Status { epoch, epochs, step, steps, loss, metrics, learning_rate, samples, seconds };
                 self.progress.iter_mut().for_each(|progress| progress.on_batch(&status));
             }
-        }
+            Ok(())
+        })?;
         Ok(EpochLog {
             epoch,
             loss: mean.value(),
             metrics: self.results(),
             validation: None,
             learning_rate,
-            samples: data.len(),
+            samples,
             seconds: start.elapsed().as_secs_f64(),
         })
     }
 
-    /// The order of an epoch; `None` for that in which the samples lie.
-    fn order(&mut self, samples: usize) -> Result<Option<Vec<usize>>> {
-        if !self.shuffle {
-            return Ok(None);
-        }
-        let mut order = Vec::new();
-        crate::memory::reserve(&mut order, "fit", &[samples])?;
-        order.extend(0..samples);
-        self.rng.shuffle(&mut order);
-        Ok(Some(order))
-    }
-
-    /// One step of the optimizer. Returns the loss before it and how much that counts; `place` says where the run is.
-    fn step(&mut self, model: &mut dyn Layer<T>, batch: Data<T>, place: &str) -> Result<(f64, f64)> {
-        let mut tape = Tape::new();
-        let predictions = model.forward_train(batch.x, &mut tape)?;
-        let (value, grad) = self.loss.value_and_grad(&predictions, &batch.targets)?;
-        let value = single(&value)?;
-        if !value.is_finite() {
-            return Err(Error::value(
-                "fit",
-                "a finite loss",
-                format_args!("{value} in {place}: training diverged"),
-            ));
-        }
-        let weight = self.loss.weight(&predictions, &batch.targets)?;
-        for metric in &mut self.metrics {
-            metric.update(&predictions, &batch.targets)?;
-        }
-        drop(predictions);
-        model.backward_params(grad, &mut tape)?;
-        if !tape.is_empty() {
-            let got = format!("{} bytes that {} left", tape.bytes(), model.kind());
-            return Err(Error::new(ErrorKind::Tape, "fit", "an empty tape after the backward pass", got));
-        }
+    /// One step of the optimizer. Returns the loss before it and how much that counts.
+    fn step(&mut self, model: &mut dyn Layer<T>, batch: Data<T>, place: &Place) -> Result<(f64, f64)> {
+        let (value, weight) = self.add_gradients(model, batch, place)?;
         let mut params = model.params_mut();
         let penalty = match &self.regularizer {
             Some(regularizer) => regularizer.apply(&mut params)?,
@@ -193,6 +168,73 @@ impl<T: Element> Trainer<'_, T> {
         }
         clear_grads(&mut params);
         Ok((value + penalty, weight))
+    }
+
+    /// Adds the gradients of a batch, micro-batch by micro-batch. Returns its loss and how much that counts.
+    fn add_gradients(
+        &mut self,
+        model: &mut dyn Layer<T>,
+        batch: Data<T>,
+        place: &Place,
+    ) -> Result<(f64, f64)> {
+        let samples = batch.len();
+        let size = self.micro_batch_size.unwrap_or(samples);
+        if size >= samples {
+            return self.add_gradients_of(model, batch, place, |_| T::one());
+        }
+        let (mut sum, mut mean) = (0.0, WeightedMean::default());
+        let is_sum = self.loss.is_sum();
+        for range in batches("fit", samples, size)? {
+            let factor = |weight| if is_sum { T::one() } else { T::of(weight) };
+            let (value, weight) = self.add_gradients_of(model, batch.rows(range)?, place, factor)?;
+            sum += value;
+            mean.add(value, weight);
+        }
+        let weight = mean.weight();
+        if is_sum {
+            return Ok((sum, weight));
+        }
+        if weight > 0.0 {
+            let factor = T::of(weight.recip());
+            for (_, param) in &mut model.params_mut() {
+                let grad = param.value_and_grad().map_or(&mut [][..], |(_, grad)| grad);
+                grad.iter_mut().for_each(|g| *g *= factor);
+            }
+        }
+        Ok((mean.value(), weight))
+    }
+
+    /// Adds the gradients of a micro-batch, times the factor that follows from how much it counts.
+    fn add_gradients_of(
+        &mut self,
+        model: &mut dyn Layer<T>,
+        batch: Data<T>,
+        place: &Place,
+        factor: impl Fn(f64) -> T,
+    ) -> Result<(f64, f64)> {
+        let mut tape = Tape::new();
+        let predictions = model.forward_train(batch.x, &mut tape)?;
+        let (value, mut grad) = self.loss.value_and_grad(&predictions, &batch.targets)?;
+        let value = single(&value)?;
+        if !value.is_finite() {
+            let got = format!("{value} in {place}: training diverged");
+            return Err(Error::value("fit", "a finite loss", got));
+        }
+        let weight = self.loss.weight(&predictions, &batch.targets)?;
+        for metric in &mut self.metrics {
+            metric.update(&predictions, &batch.targets)?;
+        }
+        drop(predictions);
+        let factor = factor(weight);
+        if factor != T::one() {
+            grad.as_mut_slice().iter_mut().for_each(|g| *g *= factor);
+        }
+        model.backward_params(grad, &mut tape)?;
+        if !tape.is_empty() {
+            let got = format!("{} bytes that {} left", tape.bytes(), model.kind());
+            return Err(Error::new(ErrorKind::Tape, "fit", "an empty tape after the backward pass", got));
+        }
+        Ok((value, weight))
     }
 
     /// The metrics' names and values.
@@ -273,6 +315,18 @@ pub fn predict<T: Element>(model: &dyn Layer<T>, x: &Tensor<T>, batch_size: usiz
         outputs.extend_from_slice(model.forward(&x.rows(range)?)?.as_slice());
     }
     Tensor::from_vec(&shape, outputs)
+}
+
+/// Where a run is.
+struct Place {
+    epoch: usize,
+    step: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {}, step {}", self.epoch, self.step)
+    }
 }
 
 /// The one number that a loss must be reduced to.

@@ -392,6 +392,10 @@ impl WeightedMean {
         self.weight += weight;
     }
 
+    pub(super) fn weight(&self) -> f64 {
+        self.weight
+    }
+
     pub(super) fn value(&self) -> f64 {
         if self.weight == 0.0 { 0.0 } else { self.sum / self.weight }
     }

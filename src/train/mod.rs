@@ -8,6 +8,7 @@
 //! | [`Optimizer`] | [`Sgd`], [`Adam`], [`AdamW`], [`RmsProp`], [`Adagrad`]; [`Schedule`], [`Clip`], [`Regularizer`] |
 //! | [`Metric`] | [`Accuracy`], [`TopK`], [`BinaryAccuracy`] |
 //! | [`Callback`], [`Progress`] | [`EarlyStopping`]; [`History`] |
+//! | [`augment`] | random flips, crops and translations; normalisation |
 //!
 //! Losses, optimizers, metrics, callbacks and progress are traits: yours work as these do. So does a loop of your own:
 //!
@@ -33,6 +34,7 @@
 //! # Ok::<(), striate::Error>(())
 //! ```
 
+pub mod augment;
 mod callback;
 #[cfg(any(feature = "npz", feature = "safetensors"))]
 mod checkpoint;
@@ -40,6 +42,7 @@ mod clip;
 mod data;
 mod fit;
 mod history;
+mod loader;
 mod loss;
 mod metric;
 mod optimizer;

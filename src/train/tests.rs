@@ -180,7 +180,10 @@ fn a_seed_determines_the_run_on_any_number_of_threads() {
             let history = trainer
                 .validation_split(0.25)
                 .clip(Clip::GlobalNorm(0.5))
-                .augment(|x, rng| x.as_mut_slice().iter_mut().for_each(|v| *v += 0.1 * rng.normal() as f32))
+                .augment(|x, rng| {
+                    x.as_mut_slice().iter_mut().for_each(|v| *v += 0.1 * rng.normal() as f32);
+                    Ok(())
+                })
                 .fit(&mut model, &x, &labels)
                 .unwrap();
             (weights(&model), history.get("loss"), history.get("val_loss"))
@@ -412,7 +415,10 @@ fn augmentation_changes_training_batches_only() {
     let x = column(&[1.0, 2.0, 3.0]);
     let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1))
         .shuffle(false)
-        .augment(|x: &mut Tensor<f64>, _: &mut Rng| x.as_mut_slice().iter_mut().for_each(|v| *v = -*v))
+        .augment(|x: &mut Tensor<f64>, _: &mut Rng| {
+            x.as_mut_slice().iter_mut().for_each(|v| *v = -*v);
+            Ok(())
+        })
         .validation_split(0.3);
     trainer.fit(&mut spy.clone(), &x, column(&[0.0; 3])).unwrap();
     assert_eq!(*training.lock().unwrap(), [[-1.0, -2.0]]);
@@ -509,6 +515,7 @@ fn options_are_checked_before_the_model_is_built() {
     assert_eq!(fit(trainer().validation_split(0.0)), (Ok(History::default()), true));
     for trainer in [
         trainer().batch_size(0),
+        trainer().micro_batch_size(0),
         trainer().clip(Clip::Norm(-1.0)),
         trainer().validation_split(1.0),
         trainer().validation_split(f64::NAN),
@@ -526,4 +533,37 @@ fn gradients_from_before_do_not_count() {
     let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25));
     trainer.fit(&mut model, &column(&[1.0]), column(&[0.0])).unwrap();
     assert_eq!(weight(&model), 0.5);
+}
+
+/// The weights and losses of a small network after two epochs on batches of 7 of 24 samples.
+fn in_parts(micro_batch: usize, loss: impl Loss<f64>) -> (Vec<Tensor<f64>>, Vec<f64>) {
+    let mut rng = Rng::seed(1);
+    let x = Tensor::zeros(&[24, 5]).unwrap().map(|_: f64| rng.normal());
+    let labels: Vec<usize> = (0..24).map(|i| i % 3).collect();
+    let mut model = Sequential::new()
+        .with(Dense::new(8).activation(Activation::Tanh))
+        .with(Dropout::new(0.25))
+        .with(Dense::new(3));
+    let mut trainer = Trainer::new(loss, Sgd::new(0.05).momentum(0.9)).metric(Accuracy::new());
+    trainer = trainer.epochs(2).batch_size(7).micro_batch_size(micro_batch);
+    let history = trainer.fit(&mut model, &x, labels).unwrap();
+    (weights(&model), [history.get("loss"), history.get("accuracy")].concat())
+}
+
+#[test]
+fn micro_batches_add_up_to_the_batch() {
+    let loss = SoftmaxCrossEntropy::new;
+    let weighted = || loss().class_weights([0.5, 2.0, 1.0]).ignore_index(1);
+    for loss in [loss(), loss().reduction(Reduction::Sum), weighted()] {
+        let whole = in_parts(7, loss.clone());
+        for size in [1, 2, 3, 6, 100] {
+            let parts = in_parts(size, loss.clone());
+            for (part, whole) in parts.0.iter().zip(&whole.0) {
+                approx::assert_abs_diff_eq!(part, whole, epsilon = 1e-12);
+            }
+            for (part, whole) in parts.1.iter().zip(&whole.1) {
+                approx::assert_abs_diff_eq!(part, whole, epsilon = 1e-12);
+            }
+        }
+    }
 }

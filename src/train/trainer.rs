@@ -2,11 +2,9 @@
 
 use std::fmt;
 
+use super::loader::Augment;
 use super::{Callback, Clip, EarlyStopping, Loss, Metric, Optimizer, Progress, Regularizer, Targets};
-use crate::{Element, Rng, Tensor};
-
-/// A change to the samples of a batch.
-type Augment<'a, T> = Box<dyn FnMut(&mut Tensor<T>, &mut Rng) + Send + 'a>;
+use crate::{Element, Result, Rng, Tensor};
 
 /// Trains models: Keras' `compile`, `fit` and `evaluate`.
 ///
@@ -14,13 +12,14 @@ type Augment<'a, T> = Box<dyn FnMut(&mut Tensor<T>, &mut Rng) + Send + 'a>;
 /// |---|---|---|
 /// | `epochs` | 1 | how often all samples are seen; 0 trains nothing, and gives an empty history |
 /// | `batch_size` | 32 | at least 1; the last batch of an epoch may be smaller |
+/// | `micro_batch_size` | that of a batch | how many samples are computed at once |
 /// | `shuffle` | `true` | whether every epoch has its own order |
 /// | `seed` | 0 | of the order, of augmentations, and of the weights of a model that has none yet |
 /// | `validation_split`, `validation_data` | none | what to evaluate after each epoch; the last call of the two counts |
 /// | `metric` | none | any number |
 /// | `clip` | none | a bound on the gradients |
 /// | `regularizer` | none | a penalty on large weights |
-/// | `augment` | none | a change to the samples of every training batch |
+/// | `augment` | none | a change to the samples of every training batch; any number |
 /// | `progress`, `callback`, `early_stopping` | none | any number |
 ///
 /// Options are checked by [`fit`](Self::fit), before it builds or changes the model; those of losses, optimizers,
@@ -41,7 +40,7 @@ type Augment<'a, T> = Box<dyn FnMut(&mut Tensor<T>, &mut Rng) + Send + 'a>;
 ///     .batch_size(16)
 ///     .validation_split(0.2)
 ///     .clip(Clip::GlobalNorm(10.0))
-///     .augment(|batch, rng| batch.as_mut_slice().iter_mut().for_each(|v| *v += 1e-3 * rng.normal() as f32))
+///     .augment(|batch, rng| Ok(batch.as_mut_slice().iter_mut().for_each(|v| *v += 1e-3 * rng.normal() as f32)))
 ///     .early_stopping(EarlyStopping::new().patience(10).restore_best_weights(true))
 ///     .fit(&mut Dense::new(1), &x, y)?;
 /// assert!(history.get("val_loss").into_iter().any(|loss| loss < 0.01));
@@ -53,6 +52,7 @@ pub struct Trainer<'a, T: Element = f32> {
     pub(super) optimizer: Box<dyn Optimizer<T> + 'a>,
     pub(super) epochs: usize,
     pub(super) batch_size: usize,
+    pub(super) micro_batch_size: Option<usize>,
     pub(super) shuffle: bool,
     pub(super) rng: Rng,
     pub(super) epochs_done: usize,
@@ -60,7 +60,7 @@ pub struct Trainer<'a, T: Element = f32> {
     pub(super) metrics: Vec<Box<dyn Metric<T> + 'a>>,
     pub(super) clip: Option<Clip>,
     pub(super) regularizer: Option<Regularizer>,
-    pub(super) augment: Option<Augment<'a, T>>,
+    pub(super) augment: Vec<Augment<'a, T>>,
     pub(super) progress: Vec<Box<dyn Progress + Send + 'a>>,
     pub(super) callbacks: Vec<Box<dyn Callback<T> + Send + 'a>>,
 }
@@ -93,6 +93,7 @@ impl<'a, T: Element> Trainer<'a, T> {
             optimizer: Box::new(optimizer),
             epochs: 1,
             batch_size: 32,
+            micro_batch_size: None,
             shuffle: true,
             rng: Rng::seed(0),
             epochs_done: 0,
@@ -100,7 +101,7 @@ impl<'a, T: Element> Trainer<'a, T> {
             metrics: Vec::new(),
             clip: None,
             regularizer: None,
-            augment: None,
+            augment: Vec::new(),
             progress: Vec::new(),
             callbacks: Vec::new(),
         }
@@ -143,6 +144,30 @@ impl<'a, T: Element> Trainer<'a, T> {
         self
     }
 
+    /// Computes a batch in parts of so many samples, at least 1, and adds up their gradients (gradient accumulation):
+    /// as large a batch in less memory. The optimizer's steps are the same up to rounding, except behind layers that look
+    /// at all samples of a batch, such as [`BatchNorm`](crate::BatchNorm), which then sees a part at a time. Default: all
+    /// at once.
+    ///
+    /// ```
+    /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
+    /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
+    /// // The model is y = w x, with w = 1 at first.
+    /// let x = Tensor::<f32>::from(ndarray::array![[1.0], [1.0], [1.0]]);
+    /// let y = Tensor::from(ndarray::array![[0.0], [0.0], [0.0]]);
+    /// let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.25))
+    ///     .batch_size(3)
+    ///     .micro_batch_size(2)
+    ///     .epochs(2)
+    ///     .fit(&mut model, &x, &y)?;
+    /// assert_eq!(history.get("loss"), [1.0, 0.25]);    // one step an epoch, which halves w
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn micro_batch_size(mut self, samples: usize) -> Self {
+        self.micro_batch_size = Some(samples);
+        self
+    }
+
     /// Whether every epoch sees the samples in a new random order.
     ///
     /// ```
@@ -155,7 +180,7 @@ impl<'a, T: Element> Trainer<'a, T> {
     /// Trainer::new(MeanSquaredError::new(), Sgd::new(0.1))
     ///     .batch_size(1)
     ///     .shuffle(false)
-    ///     .augment(|batch, _| seen.push(batch.as_slice()[0]))
+    ///     .augment(|batch, _| Ok(seen.push(batch.as_slice()[0])))
     ///     .fit(&mut model, &x, &y)?;
     /// assert_eq!(seen, [1.0, 2.0, 3.0]);
     /// # Ok::<(), striate::Error>(())
@@ -274,21 +299,25 @@ impl<'a, T: Element> Trainer<'a, T> {
         self
     }
 
-    /// Changes the samples of every training batch, at random: flips, shifts, noise. The targets stay.
+    /// Changes the samples of every training batch, at random: flips, shifts, noise, whatever `change` does to the batch.
+    /// The targets stay. Several changes are made one after the other; [`augment`](super::augment) has the usual ones. They
+    /// are made by another thread than computes the batch before, if there is one.
     ///
     /// ```
     /// # use striate::{Dense, Initializer, Tensor, train::{MeanSquaredError, Sgd, Trainer}};
     /// # let mut model = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Ones);
     /// // The model is y = w x, with w = 1 at first.
     /// let (x, y) = (Tensor::<f32>::from(ndarray::array![[1.0]]), Tensor::from(ndarray::array![[0.0]]));
-    /// let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.0))
-    ///     .augment(|batch, _| *batch = batch.map(|v| 3.0 * v));
+    /// let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.0)).augment(|batch, _rng| {
+    ///     *batch = batch.map(|v| 3.0 * v);
+    ///     Ok(())
+    /// });
     /// assert_eq!(trainer.fit(&mut model, &x, &y)?.get("loss"), [9.0]);
     /// assert_eq!(trainer.evaluate(&model, &x, &y)?.loss, 1.0);
     /// # Ok::<(), striate::Error>(())
     /// ```
-    pub fn augment(mut self, change: impl FnMut(&mut Tensor<T>, &mut Rng) + Send + 'a) -> Self {
-        self.augment = Some(Box::new(change));
+    pub fn augment(mut self, change: impl FnMut(&mut Tensor<T>, &mut Rng) -> Result<()> + Send + 'a) -> Self {
+        self.augment.push(Box::new(change));
         self
     }
 

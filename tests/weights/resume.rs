@@ -25,9 +25,10 @@ fn model(seed: u64) -> Sequential {
 }
 
 fn trainer(optimizer: impl Optimizer + 'static) -> Trainer<'static> {
-    Trainer::new(MeanSquaredError::new(), optimizer)
-        .batch_size(8)
-        .augment(|batch, rng| batch.as_mut_slice().iter_mut().for_each(|v| *v += 0.01 * rng.normal() as f32))
+    Trainer::new(MeanSquaredError::new(), optimizer).batch_size(8).augment(|batch, rng| {
+        batch.as_mut_slice().iter_mut().for_each(|v| *v += 0.01 * rng.normal() as f32);
+        Ok(())
+    })
 }
 
 fn bits(model: &Sequential) -> Vec<u32> {

@@ -53,6 +53,10 @@ class Process:
         minimum, median, _, mean_square = map(float, self.ask(f"time {layer} {milliseconds}"))
         return Turn(minimum, median, mean_square)
 
+    def memory(self):
+        """The most bytes that it has had in memory."""
+        return int(self.ask("memory")[0])
+
     def machine(self):
         """Operations a second, a table of sizes and bytes a second, and the instructions."""
         flops, bandwidths, *instructions = self.ask("machine")

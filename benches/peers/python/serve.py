@@ -1,10 +1,12 @@
 """Times one engine when asked, as `src/main.rs` does: `python -m python.serve ENGINE THREADS MODELS`.
 
-`ready` imports the engine; an engine that is not installed answers with the error.
+`ready` imports the engine; an engine that is not installed answers with the error. `memory` answers with the most bytes
+that the process has had in memory.
 """
 
 import gc
 import importlib
+import resource
 import statistics
 import sys
 import time
@@ -25,7 +27,7 @@ WARM_UP = 0.2
 class Server:
     def __init__(self, engine_name, threads, models):
         self.engine_name, self.threads, self.models = engine_name, threads, models
-        self.layers = {layer.name: layer for layer in suite.layers() + networks.networks()}
+        self.layers = {layer.name: layer for layer in suite.layers() + suite.steps() + networks.networks()}
         self.engine = self.name = self.way = self.mean_square = None
 
     def answer(self, request):
@@ -35,6 +37,8 @@ class Server:
             case ["ready"]:
                 self.engine = importlib.import_module(f".{ENGINES[self.engine_name]}", __package__)
                 return "ok ready"
+            case ["memory"]:
+                return f"ok {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}"
         raise ValueError(f"{request!r} is not a request")
 
     def time(self, name, budget):

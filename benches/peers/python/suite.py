@@ -170,6 +170,22 @@ class Network:
         return [self.n, channels, *sides]
 
 
+@dataclass(frozen=True)
+class Step:
+    """A step of a network's training (forward, all gradients, SGD with momentum) on a batch, to tell ten classes apart."""
+
+    name: str
+    n: int
+    h: int
+    w: int
+    cin: int
+
+
+def steps():
+    """The networks of `src/engines/mod.rs`."""
+    return [Step("step_digits", 64, 28, 28, 1), Step("step_resnet18", 64, 32, 32, 3), Step("step_vgg11", 64, 32, 32, 3)]
+
+
 FAMILIES = [
     "3x3, maps of 14x14 and larger",
     "3x3, maps of 7x7",

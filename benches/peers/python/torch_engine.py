@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import suite
+from . import suite, torch_networks
 
 
 _no_gradients = torch.inference_mode()
@@ -14,9 +14,9 @@ _no_gradients.__enter__()
 def prepare(layer, threads, models):
     """Ways to compute the layer: each a function without arguments, and how to read what it returns."""
     torch.set_num_threads(threads)
-    if isinstance(layer, suite.Training):
+    if isinstance(layer, suite.Training | suite.Step):
         with torch.inference_mode(False):
-            return _training(layer)
+            return _training(layer) if isinstance(layer, suite.Training) else torch_networks.steps(layer)
     first = torch.from_numpy(suite.channels_first_input(layer))
     last = first.contiguous(memory_format=torch.channels_last)
     if isinstance(layer, suite.Network):

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `time LAYER MILLISECONDS` | `ok`, the fastest and the median call in microseconds, how many calls, and the output's mean square |
 //! | `ready` | `ok ready` |
+//! | `memory` | `ok`, the most bytes that the process has had in memory |
 //! | `machine` | `ok`, operations a second, then sizes of data and bytes a second, then the instructions |
 //!
 //! An answer that does not begin with `ok` says what went wrong.
@@ -66,6 +67,7 @@ impl Server {
         match request.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["time", layer, milliseconds] => self.time(layer, Duration::from_millis(milliseconds.parse()?)),
             ["ready"] => Ok("ok ready".into()),
+            ["memory"] => Ok(format!("ok {}", peak_memory()?)),
             ["machine"] => Ok(describe(&Machine::measure(self.setup.threads))),
             _ => Err(format!("{request:?} is not a request").into()),
         }
@@ -86,6 +88,13 @@ impl Server {
         }
         self.prepared.as_mut().map(|(_, prepared)| prepared).ok_or_else(|| "nothing was prepared".into())
     }
+}
+
+/// Of this process, in bytes, as Linux counts it.
+fn peak_memory() -> Result<usize> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<usize>()? * 1024)
 }
 
 fn describe(machine: &Machine) -> String {

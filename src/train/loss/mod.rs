@@ -62,6 +62,9 @@ pub enum Reduction {
 ///     fn backward(&self, predictions: &Tensor, _: &Targets, grad: &Tensor) -> Result<Tensor> {
 ///         Tensor::full(predictions.shape(), grad.as_slice().iter().sum())
 ///     }
+///     fn is_sum(&self) -> bool {
+///         true
+///     }
 /// }
 ///
 /// let (value, grad) = Total.value_and_grad(&Tensor::full(&[2, 1], 3.0)?, &[0, 0].into())?;
@@ -106,6 +109,12 @@ pub trait Loss<T: Element = f32>: Debug + Send + Sync {
         let _ = targets;
         Ok(predictions.shape().first().map_or(1.0, |&samples| samples as f64))
     }
+
+    /// Whether the loss of a batch is the sum of the losses of its parts, and not their mean by
+    /// [`weight`](Self::weight), which is the default. Where batches are computed in parts, the gradients add up alike.
+    fn is_sum(&self) -> bool {
+        false
+    }
 }
 
 /// Implements [`Loss`] for types with a method `terms(&self, predictions, targets) -> Result<Terms>` and a field
@@ -147,6 +156,10 @@ macro_rules! loss_of_terms {
                 targets: &Targets<T>,
             ) -> Result<(Tensor<T>, Tensor<T>)> {
                 self.terms(predictions, targets)?.backward(self.reduction, None)
+            }
+
+            fn is_sum(&self) -> bool {
+                self.reduction == Reduction::Sum
             }
 
             $($weight)?

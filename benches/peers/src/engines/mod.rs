@@ -23,6 +23,8 @@ pub enum Layer {
     Training(Conv),
     /// A whole network, and its input.
     Network(fn() -> Sequential, [usize; 4]),
+    /// A step of a network's training, on a batch of this shape, to tell ten classes apart.
+    Step(fn() -> Sequential, [usize; 4]),
 }
 
 impl Layer {
@@ -31,7 +33,7 @@ impl Layer {
         match self {
             Layer::Conv(conv) | Layer::Training(conv) => conv.input,
             Layer::Pool(pool) => pool.input,
-            Layer::Network(_, input) => *input,
+            Layer::Network(_, input) | Layer::Step(_, input) => *input,
         }
     }
 }
@@ -90,6 +92,11 @@ pub fn layers() -> HashMap<&'static str, Layer> {
         ("vgg16", Layer::Network(models::vgg16, [1, 224, 224, 3])),
         ("upscale", Layer::Network(models::upscale, [1, 256, 256, 3])),
     ];
+    let steps = [
+        ("step_digits", Layer::Step(models::digits, [64, 28, 28, 1])),
+        ("step_resnet18", Layer::Step(|| ::striate::models::resnet18(10), [64, 32, 32, 3])),
+        ("step_vgg11", Layer::Step(|| ::striate::models::vgg11(10), [64, 32, 32, 3])),
+    ];
     let training = suite::training().into_iter().map(|(name, conv)| (name, Layer::Training(conv)));
-    convolutions.chain(pools).chain(training).chain(networks).collect()
+    convolutions.chain(pools).chain(training).chain(networks).chain(steps).collect()
 }

@@ -1,5 +1,6 @@
 //! striate, as its users call it: a built layer, whose packed weights the first call leaves in it.
 
+use striate::train::{Loss, Optimizer, Sgd, SoftmaxCrossEntropy, Targets};
 use striate::{Layer as _, Rng, Sequential, Tape, Tensor};
 
 use super::{Layer, Prepared, Setup};
@@ -11,6 +12,7 @@ pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
     let input = layer.input();
     let layer = match layer {
         Layer::Training(conv) => return training(conv),
+        Layer::Step(network, input) => return step(network(), input),
         Layer::Conv(conv) => convolution(conv)?,
         Layer::Pool(pool) => pool.layer(),
         Layer::Network(network, input) => Box::new(weighed(network(), input)?),
@@ -35,6 +37,26 @@ fn training(conv: &Conv) -> Result<Prepared> {
         Ok(grads)
     };
     Prepared::new(step, |grads| Ok(grads.into_iter().flat_map(Tensor::into_vec).collect()))
+}
+
+/// A whole step of training. What is to agree with other engines is the number of weights.
+fn step(mut network: Sequential, input: &[usize]) -> Result<Prepared> {
+    network.build(input, &mut Rng::seed(1))?;
+    let x = data::tensor(Role::Input, input)?;
+    let labels: Targets = (0..input[0]).map(|i| i % 10).collect::<Vec<_>>().into();
+    let (loss, mut optimizer) = (SoftmaxCrossEntropy::new(), Sgd::new(1e-4).momentum(0.9));
+    let weights = network.summary(input)?.params() as f32;
+    let mut step = move || {
+        let mut tape = Tape::new();
+        let scores = network.forward_train(x.clone(), &mut tape)?;
+        let (value, grad) = loss.value_and_grad(&scores, &labels)?;
+        network.backward_params(grad, &mut tape)?;
+        let mut params = network.params_mut();
+        optimizer.step(&mut params)?;
+        params.iter_mut().for_each(|(_, param)| param.clear_grad());
+        Ok::<_, striate::Error>(value)
+    };
+    Prepared::new(move || Ok(step()?), move |_| Ok(vec![weights]))
 }
 
 fn convolution(conv: &Conv) -> Result<Box<dyn striate::Layer>> {

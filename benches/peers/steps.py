@@ -1,0 +1,96 @@
+"""Compares steps of whole networks' training with PyTorch: times, and the most memory of a process that does nothing else.
+
+`run` prepares what it needs: `STEPS=1 benches/peers/run`. Writes `benches/STEPS.md`.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from pathlib import Path
+
+from python import suite
+from python.engines import OURS, PEERS
+
+REPORT = Path(__file__).resolve().parents[1] / "STEPS.md"
+HEAD = """# Steps of training, beside PyTorch's
+
+A step is a forward pass, all gradients, and SGD with momentum, on 64 pictures. PyTorch {torch}: eager, the faster of channels
+first and channels last (each in a process of its own, which does nothing else; the memory is that of the faster). striate {ours}.
+The engines take turns; times are the fastest of {rounds} turns of {milliseconds} ms, and the medians of the turns' medians.
+Memory is the most that the process has had at any time, its program included.
+
+{instructions}, {date}, `{command}`
+
+| network | threads | PyTorch, ms | striate, ms | ratio | ratio of medians | PyTorch, MB | striate, MB |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--milliseconds", type=int, default=1500)
+    parser.add_argument("--threads", type=lambda text: [int(n) for n in text.split(",")], default=[1, 2])
+    parser.add_argument("--networks", default="", help="only those whose name contains this")
+    parser.add_argument("--output", type=Path, default=REPORT)
+    options = parser.parse_args()
+    torch = next(peer for peer in PEERS if peer.name == "torch")
+
+    rows = []
+    for threads in options.threads:
+        for step in suite.steps():
+            if options.networks in step.name:
+                rows.append(_row(step, threads, torch, options))
+                print(rows[-1], flush=True)
+    instructions = _instructions(options)
+    text = HEAD.format(
+        torch=torch.version,
+        ours=OURS.version,
+        rounds=options.rounds,
+        milliseconds=options.milliseconds,
+        instructions=instructions,
+        date=time.strftime("%Y-%m-%d"),
+        command="STEPS=1 benches/peers/run",
+    )
+    options.output.write_text(text + "\n".join(rows) + "\n")
+
+
+def _instructions(options):
+    process = OURS.start(options.binary, 1, options.work)
+    _, _, instructions = process.machine()
+    process.close()
+    return instructions
+
+
+def _row(step, threads, torch, options):
+    """A line of the table."""
+    ours = OURS.start(options.binary, threads, options.work)
+    peers = []
+    for order in ("first", "last"):
+        os.environ["PEERS_ORDER"] = order
+        peers.append(torch.start(options.binary, threads, options.work))
+    del os.environ["PEERS_ORDER"]
+    turns = {process: [] for process in [ours, *peers]}
+    for _ in range(options.rounds):
+        for process in turns:
+            turns[process].append(process.time(step.name, options.milliseconds))
+            time.sleep(0.02)
+    fastest = {process: min(turn.minimum for turn in of) / 1e3 for process, of in turns.items()}
+    medians = {process: statistics.median(turn.median for turn in of) / 1e3 for process, of in turns.items()}
+    peer = min(peers, key=fastest.get)
+    weights = {turn.mean_square for process in (ours, peer) for turn in turns[process]}
+    assert max(weights) - min(weights) <= 1e-6 * max(weights), "the networks differ"
+    memory = [process.memory() / 1e6 for process in (peer, ours)]
+    for process in turns:
+        process.close()
+    return (
+        f"| {step.name.removeprefix('step_')} | {threads} | {fastest[peer]:.1f} | {fastest[ours]:.1f} "
+        f"| {fastest[peer] / fastest[ours]:.2f} | {medians[peer] / medians[ours]:.2f} | {memory[0]:.0f} | {memory[1]:.0f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
