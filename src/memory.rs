@@ -1,6 +1,8 @@
 //! The only way from a size that a caller chose to memory.
 
-use crate::kernels::take_spare;
+use ndarray::{Array, Dimension, ShapeError, s};
+
+use crate::kernels::Buffer;
 use crate::{Element, Error, Result};
 
 /// The number of elements of `shape`, checked to be addressable.
@@ -18,9 +20,7 @@ pub(crate) fn len_of(operation: &'static str, shape: &[usize]) -> Result<usize> 
 /// that a caller chose becomes an allocation.
 pub(crate) fn reserve<T>(elements: &mut Vec<T>, operation: &'static str, shape: &[usize]) -> Result<()> {
     let len = len_of(operation, shape)?;
-    elements
-        .try_reserve_exact(len)
-        .map_err(|_| Error::size(operation, "a size that fits in memory", format_args!("{shape:?}")))
+    elements.try_reserve_exact(len).map_err(|_| too_large(operation, shape))
 }
 
 /// As many copies of `value` as `shape` has elements, or the error that there is not enough memory.
@@ -32,14 +32,21 @@ pub(crate) fn filled<T: Clone>(operation: &'static str, shape: &[usize], value: 
 }
 
 /// Memory for the elements of `shape`, with whatever it holds: for results that are written in full.
-pub(crate) fn unwritten<T: Element>(operation: &'static str, shape: &[usize]) -> Result<Vec<T>> {
-    let len = len_of(operation, shape)?;
-    let mut elements = take_spare(len).unwrap_or_default();
-    if elements.is_empty() {
-        reserve(&mut elements, operation, shape)?;
-    }
-    elements.resize(len, T::zero());
-    Ok(elements)
+pub(crate) fn unwritten<T: Element>(operation: &'static str, shape: &[usize]) -> Result<Buffer<T>> {
+    Buffer::try_unwritten(len_of(operation, shape)?).map_err(|_| too_large(operation, shape))
+}
+
+/// The array of these elements.
+pub(crate) fn array_of<T: Copy + Default + 'static, D: Dimension>(
+    shape: D,
+    elements: Buffer<T>,
+) -> std::result::Result<Array<T, D>, ShapeError> {
+    let (memory, start, len) = elements.into_memory();
+    Array::from_vec(memory).slice_move(s![start..start + len]).into_shape_with_order(shape)
+}
+
+fn too_large(operation: &'static str, shape: &[usize]) -> Error {
+    Error::size(operation, "a size that fits in memory", format_args!("{shape:?}"))
 }
 
 #[cfg(test)]
@@ -52,7 +59,7 @@ mod tests {
         let shape = [1, 100, 100, 3];
         let first = unwritten::<f32>("test", &shape).unwrap();
         let address = first.as_ptr();
-        let tensor = Tensor::from_vec(&shape, first).unwrap();
+        let tensor = Tensor::from_buffer(&shape, first).unwrap();
         let shared = tensor.clone();
         drop(tensor);
         let other = unwritten::<f32>("test", &shape).unwrap();

@@ -9,8 +9,8 @@ use ndarray::{
     IxDyn,
 };
 
-use crate::kernels::recycle;
-use crate::memory::{filled, len_of, unwritten};
+use crate::kernels::{Buffer, recycle};
+use crate::memory::{array_of, filled, len_of, unwritten};
 use crate::{Element, Error, ErrorKind, Result};
 
 /// An n-dimensional array of `f32` or `f64`, backed by [`ndarray`].
@@ -90,12 +90,18 @@ impl<T: Element> Tensor<T> {
         array.map(Tensor).map_err(|e| Error::shape("from_vec", e, shape))
     }
 
+    /// A tensor of these elements.
+    pub(crate) fn from_buffer(shape: &[usize], elements: Buffer<T>) -> Result<Self> {
+        let array = array_of(IxDyn(shape), elements).map_err(|e| Error::shape("from_buffer", e, shape))?;
+        Ok(Tensor(array.into_shared()))
+    }
+
     /// Becomes a tensor of this shape that holds anything, in its own memory if that fits; lends all of it to be written.
     pub(crate) fn unwritten(&mut self, operation: &'static str, shape: &[usize]) -> Result<&mut [T]> {
         if self.shape() != shape {
             // What it held goes first: the new one may take its memory.
             drop(std::mem::take(self));
-            *self = Self::from_vec(shape, unwritten(operation, shape)?)?;
+            *self = Self::from_buffer(shape, unwritten(operation, shape)?)?;
         }
         Ok(self.as_mut_slice())
     }
@@ -164,7 +170,7 @@ impl<T: Element> Tensor<T> {
         self.0.as_slice_mut().unwrap_or_default()
     }
 
-    /// The elements in row-major order, moved out without copying if their memory is not shared.
+    /// The elements in row-major order, moved out without asking for memory if theirs is not shared.
     ///
     /// ```
     /// assert_eq!(striate::Tensor::full(&[1, 2], 3.0)?.into_vec(), [3.0, 3.0]);
@@ -351,7 +357,7 @@ impl<T: Element> Tensor<T> {
         for (to, index) in elements.chunks_exact_mut(row.max(1)).zip(indices) {
             to.copy_from_slice(&self.as_slice()[index * row..][..row]);
         }
-        Self::from_vec(&shape, elements)
+        Self::from_buffer(&shape, elements)
     }
 
     /// A tensor of `f(x)` for every element `x`.

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use super::aligned::room;
 use super::disjoint::{Rows, each_columns};
 use super::entry::FinishPiece;
 use super::field::{Field, Scratch, in_place};
-use super::kept::{room, with_kept};
+use super::kept::with_kept;
 use super::kernel_matrix::KernelMatrix;
 use super::matmul::{Block, Finish, PackedMatrix, Panels, each_panel_of, panel_width, threads};
 use super::patches::Patches;

@@ -23,14 +23,6 @@ pub(crate) fn with_kept<M: Default + 'static, R>(f: impl FnOnce(&mut M) -> R) ->
     result
 }
 
-/// The first `len` elements of `memory`, which grows if need be, with whatever they hold.
-pub(super) fn room<T: Copy + Default>(memory: &mut Vec<T>, len: usize) -> &mut [T] {
-    if memory.len() < len {
-        memory.resize(len, T::default());
-    }
-    &mut memory[..len]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +41,5 @@ mod tests {
         });
         let kept = with_kept(|outer: &mut Mine| (outer.0, with_kept(|inner: &mut Mine| inner.0)));
         assert_eq!(kept, (2, 3));
-        assert_eq!(room(&mut vec![7], 2), [7, 0]);
     }
 }

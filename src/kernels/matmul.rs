@@ -33,8 +33,6 @@ const WIDE_PANEL: usize = 640 << 10;
 const PANELS_INSIDE: usize = 256 << 10;
 /// Bytes of a panel from which on asking for the next one pays: less, the processor foresees by itself.
 const LARGE_PANEL: usize = 32 << 10;
-/// The longest run for which that is done between runs: more lines at once would hold up everything else.
-const SHORT_RUN: usize = 64;
 /// Rows of a block that one task computes: its left factor stays in the second-level cache over all panels.
 const BLOCK_ROWS: usize = 16 * MR;
 /// Multiplications below which waking another thread costs more than it saves.
@@ -273,7 +271,7 @@ impl<T: Element> Kernel<T> for Block<'_, '_, T> {
         let inside = self.right.k * columns * size_of::<T>() <= PANELS_INSIDE;
         for span in spans(columns, most, S::LANES) {
             let at_once = if inside { span.columns.len() } else { span.across * S::LANES };
-            let tall = if span.across == 1 { NARROW_MR } else { MR };
+            let tall = if 2 * span.across <= S::PANEL { NARROW_MR } else { MR };
             for columns in span.columns.clone().step_by(at_once) {
                 let columns = columns..span.columns.end.min(columns + at_once);
                 for (rows, size) in equal_pieces(rows.clone(), tall, MR) {
@@ -310,7 +308,7 @@ macro_rules! tiles {
         match ($across, $rows) {
             $($(
                 // Only where there are so many registers are the widest tiles compiled.
-                ($v, $m) if const { $v <= S::PANEL } => $simd.enter(OfSize::<T, $m, $v>($tiles)),
+                ($v, $m) if const { $v * $m <= MR * S::PANEL } => $simd.enter(OfSize::<T, $m, $v>($tiles)),
             )*)*
             _ => {}
         }
@@ -341,7 +339,7 @@ impl<T: Element> Block<'_, '_, T> {
             Finish::Store(None) | Finish::Add => &[],
         };
         let tiles = Tiles { block: self, rows, columns, start };
-        tiles! { tiles, simd, across, size, 4 x [1 2 3 4 5 6] 2 x [1 2 3 4 5 6] 1 x [1 2 3 4 5 6 12] }
+        tiles! { tiles, simd, across, size, 4 x [1 2 3 4 5 6] 2 x [1 2 3 4 5 6 12] 1 x [1 2 3 4 5 6 12] }
     }
 }
 
@@ -369,18 +367,20 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                     let rows = &rows[row..][..M];
                     let lines = if all_live { 0..runs.lines() } else { live_lines(rows) };
                     let left = Strands::<T, M>::new(values, |i| rows[i].start, runs);
-                    let first = row == 0 && runs.length() <= SHORT_RUN;
+                    let all = tiles.block.out.len().div_ceil(M);
+                    let this = row / M;
                     tiles.each_panel::<S, M, V>(simd, row, |panel, next, sums| {
-                        // The first tile brings the next panel near, as much with each run as the run needs.
-                        let large = first && size_of_val(panel) >= LARGE_PANEL;
-                        let ahead = if large { Some(next) } else { None };
+                        // Each tile of rows brings its share of the next panel near.
+                        let large = size_of_val(panel) >= LARGE_PANEL;
+                        let start = this * panel.len();
                         left.each(
                             lines.clone(),
                             panel,
                             V * S::LANES,
                             |part| {
-                                if let Some(part) = ahead.and_then(|next| next.get(part)) {
-                                    simd.prefetch_read(part);
+                                let share = (start + part.start) / all..(start + part.end) / all;
+                                if large && let Some(share) = next.get(share) {
+                                    simd.prefetch_read(share);
                                 }
                             },
                             |numbers, right| add_products(simd, |i| numbers.at(i), right, sums),

@@ -1,5 +1,6 @@
 //! The hot part: slices and a geometry in, slices out. Knows no layer and no tensor.
 
+mod aligned;
 pub(crate) mod conv;
 mod depthwise;
 mod depthwise_gradient;
@@ -19,7 +20,7 @@ mod spare;
 pub(crate) mod sum;
 mod winograd;
 
-pub(crate) use spare::{recycle, take_spare};
+pub(crate) use spare::{Buffer, recycle};
 
 /// Runs on a pool of so many threads; in place on WebAssembly, which has none.
 #[cfg(test)]

@@ -1,27 +1,64 @@
-//! The memory of results that nobody needs any more, for the next ones.
+//! The memory of results: it begins with a cache line, and when nobody needs it any more, the next result has it.
 
+use std::collections::TryReserveError;
 use std::ops::{Deref, DerefMut};
 
+use super::aligned::{aligned_start, slack};
 use super::kept::with_kept;
 
-/// A buffer of `len` elements, with whatever it holds, that this thread has put down.
-pub(crate) fn take_spare<T: Copy + Default + 'static>(len: usize) -> Option<Vec<T>> {
+/// Keeps the memory of a result that nobody needs any more for the next one on this thread.
+pub(crate) fn recycle<T: Copy + Default + 'static>(memory: Vec<T>) {
+    with_kept(|spare: &mut Spare<T>| spare.put(memory));
+}
+
+/// Elements in memory that comes from a past result, and goes to the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer<T: Copy + Default + 'static> {
+    memory: Vec<T>,
+    /// Where in it the elements are.
+    start: usize,
+    len: usize,
+}
+
+impl<T: Copy + Default + 'static> Buffer<T> {
+    /// Of `len` elements, with whatever they hold: they must all be written. They begin with a cache line.
+    pub(super) fn unwritten(len: usize) -> Self {
+        let with_slack = len + slack::<T>();
+        let memory = take_spare(with_slack).unwrap_or_else(|| vec![T::default(); with_slack]);
+        Buffer { start: aligned_start(&memory), memory, len }
+    }
+
+    /// The same, or the error that there is not enough memory.
+    pub(crate) fn try_unwritten(len: usize) -> Result<Self, TryReserveError> {
+        let with_slack = len.saturating_add(slack::<T>());
+        let mut memory = take_spare(with_slack).unwrap_or_default();
+        memory.try_reserve_exact(with_slack - memory.len())?;
+        memory.resize(with_slack, T::default());
+        Ok(Buffer { start: aligned_start(&memory), memory, len })
+    }
+
+    /// The memory, and where in it the elements are.
+    pub(crate) fn into_memory(mut self) -> (Vec<T>, usize, usize) {
+        (std::mem::take(&mut self.memory), self.start, self.len)
+    }
+}
+
+/// Memory of `len` elements, with whatever they hold, that this thread has put down.
+fn take_spare<T: Copy + Default + 'static>(len: usize) -> Option<Vec<T>> {
     with_kept(|spare: &mut Spare<T>| spare.take(len))
 }
 
-/// Keeps the memory of a result that nobody needs any more for the next one on this thread.
-pub(crate) fn recycle<T: Copy + Default + 'static>(elements: Vec<T>) {
-    with_kept(|spare: &mut Spare<T>| spare.put(elements));
+impl<T: Copy + Default + 'static> From<Vec<T>> for Buffer<T> {
+    fn from(memory: Vec<T>) -> Self {
+        Buffer { len: memory.len(), memory, start: 0 }
+    }
 }
 
-/// What kernels prepare and keep for a while: its memory goes to the next one.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Buffer<T: Copy + Default + 'static>(Vec<T>);
-
-impl<T: Copy + Default + 'static> Buffer<T> {
-    /// Of `len` elements, with whatever they hold: they must all be written.
-    pub(super) fn unwritten(len: usize) -> Self {
-        Buffer(take_spare(len).unwrap_or_else(|| vec![T::default(); len]))
+impl<T: Copy + Default + 'static> Clone for Buffer<T> {
+    fn clone(&self) -> Self {
+        let mut copy = Self::unwritten(self.len);
+        copy.copy_from_slice(self);
+        copy
     }
 }
 
@@ -29,19 +66,19 @@ impl<T: Copy + Default + 'static> Deref for Buffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &self.0
+        &self.memory[self.start..][..self.len]
     }
 }
 
 impl<T: Copy + Default + 'static> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.0
+        &mut self.memory[self.start..][..self.len]
     }
 }
 
 impl<T: Copy + Default + 'static> Drop for Buffer<T> {
     fn drop(&mut self) {
-        recycle(std::mem::take(&mut self.0));
+        recycle(std::mem::take(&mut self.memory));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sums over rows, in an order that does not depend on the number of threads.
 
-use super::kept::{room, with_kept};
+use super::aligned::room;
+use super::kept::with_kept;
 use super::pieces::each_chunk;
 use super::simd::{Kernel, Simd, isa};
 use crate::Element;

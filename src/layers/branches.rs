@@ -88,7 +88,7 @@ impl Join {
         let place = shapes.iter().position(|own| *own == shape).unwrap_or(0);
         let mut joined = outputs.remove(place);
         if joined.shape() != shape {
-            let mut all = Tensor::from_vec(&shape, unwritten(self.name(), &shape)?)?;
+            let mut all = Tensor::from_buffer(&shape, unwritten(self.name(), &shape)?)?;
             self.apply(&mut all, &joined, |_, b| b)?;
             joined = all;
         }

@@ -139,5 +139,5 @@ pub fn conv2d_backward_bias<T: Element>(grad: ArrayView4<'_, T>) -> Result<Array
     let [.., channels] = crate::geometry::maps(OP, grad.shape())?;
     let mut out = unwritten(OP, &[channels])?;
     T::column_sums(&contiguous(OP, grad)?, &mut out);
-    Ok(Array1::from(out))
+    to_array(OP, out.len(), out)
 }

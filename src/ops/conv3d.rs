@@ -6,7 +6,7 @@ use ndarray::{Array4, Array5, ArrayView1, ArrayView5};
 
 use super::conv_transpose::add_bias;
 use super::stack::Stacking;
-use super::{check_shape, contiguous, conv, to_array, view_of};
+use super::{check_shape, contiguous, conv, reshaped, to_array, view_of};
 use crate::geometry::volumes;
 use crate::{Element, Geometry2d, PadMode, Result, Window3d};
 
@@ -47,11 +47,11 @@ pub(crate) fn stacked_kernel<T: Element>(kernel: ArrayView5<'_, T>) -> Vec<T> {
 /// The inverse of [`stacked_kernel`].
 pub(crate) fn unstacked_kernel<T: Element>(
     op: &'static str,
-    stacked: Vec<T>,
+    stacked: Array4<T>,
     kernel: &[usize],
 ) -> Result<Array5<T>> {
     let [kd, kh, kw, inputs, filters] = volumes(op, kernel)?;
-    let stacked = to_array(op, [kh, kw, kd, inputs, filters], stacked)?;
+    let stacked = reshaped(op, [kh, kw, kd, inputs, filters], stacked)?;
     Ok(stacked.permuted_axes([2, 0, 1, 3, 4]).as_standard_layout().into_owned())
 }
 
@@ -88,7 +88,7 @@ pub fn conv3d<T: Element>(
     let plan = Plan::new(OP, x.shape(), kernel.shape(), window)?;
     let kernel = to_array(OP, plan.geometry.kernel_shape(), stacked_kernel(kernel))?;
     let y = conv::conv2d(plan.stack(OP, x)?.view(), kernel.view(), bias, &plan.geometry)?;
-    to_array(OP, plan.output, y.into_raw_vec_and_offset().0)
+    reshaped(OP, plan.output, y)
 }
 
 /// The gradient of a loss with respect to the input of [`conv3d`], whose shape is `input`, from `grad`, that with respect
@@ -147,7 +147,7 @@ pub fn conv3d_backward_kernel<T: Element>(
     let (x, grad) = (plan.stack(OP, x)?, plan.flat_grad(OP, grad)?);
     let grad = view_of(OP, plan.geometry.output_shape(), &grad)?;
     let stacked = conv::conv2d_backward_kernel(x.view(), grad, &plan.geometry)?;
-    unstacked_kernel(OP, stacked.into_raw_vec_and_offset().0, kernel)
+    unstacked_kernel(OP, stacked, kernel)
 }
 
 /// What a transposed convolution of these shapes comes to.
@@ -232,7 +232,7 @@ pub fn conv3d_transpose_backward_input<T: Element>(
     check_shape(OP, "an output gradient", grad.shape(), &plan.output)?;
     let kernel = to_array(OP, plan.geometry.kernel_shape(), stacked_kernel(kernel))?;
     let dx = conv::conv2d(plan.stack(OP, grad)?.view(), kernel.view(), None, &plan.geometry)?;
-    to_array(OP, volumes(OP, input)?, dx.into_raw_vec_and_offset().0)
+    reshaped(OP, volumes(OP, input)?, dx)
 }
 
 /// The gradient of a loss with respect to the kernel of [`conv3d_transpose`], whose shape is `kernel`, from its input and
@@ -263,5 +263,5 @@ pub fn conv3d_transpose_backward_kernel<T: Element>(
     let x = contiguous(OP, x)?;
     let x = view_of(OP, plan.geometry.output_shape(), &x)?;
     let stacked = conv::conv2d_backward_kernel(plan.stack(OP, grad)?.view(), x, &plan.geometry)?;
-    unstacked_kernel(OP, stacked.into_raw_vec_and_offset().0, kernel)
+    unstacked_kernel(OP, stacked, kernel)
 }

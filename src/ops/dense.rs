@@ -116,7 +116,7 @@ pub fn dense_backward_bias<T: Element>(grad: ArrayView2<'_, T>) -> Result<Array1
     const OP: &str = "dense_backward_bias";
     let mut out = unwritten(OP, &[grad.ncols()])?;
     T::column_sums(&contiguous(OP, grad)?, &mut out);
-    Ok(Array1::from(out))
+    to_array(OP, out.len(), out)
 }
 
 #[cfg(test)]

@@ -75,9 +75,10 @@ pub(crate) use stack::Stacking;
 
 use std::borrow::Cow;
 
-use ndarray::{Array, ArrayView, Dimension, IntoDimension};
+use ndarray::{Array, ArrayView, Dimension, IntoDimension, ShapeError};
 
-use crate::memory::reserve;
+use crate::kernels::Buffer;
+use crate::memory::{array_of, reserve};
 use crate::{Element, Error, Result};
 
 /// Fails unless an array called `what` has just the shape that is wanted.
@@ -110,15 +111,25 @@ pub(crate) fn copied<T: Element, D: Dimension>(
     Ok(elements)
 }
 
-/// The array of this shape and these elements.
-pub(crate) fn to_array<T, S: IntoDimension>(
+/// The array in another shape of as many elements.
+pub(crate) fn reshaped<T, D: Dimension, S: IntoDimension>(
     op: &'static str,
     shape: S,
-    elements: Vec<T>,
+    array: Array<T, D>,
 ) -> Result<Array<T, S::Dim>> {
+    let got = array.len();
+    array.into_shape_with_order(shape.into_dimension()).map_err(|e| misfit(op, e, got))
+}
+
+/// The array of this shape and these elements.
+pub(crate) fn to_array<T: Copy + Default + 'static, S: IntoDimension>(
+    op: &'static str,
+    shape: S,
+    elements: impl Into<Buffer<T>>,
+) -> Result<Array<T, S::Dim>> {
+    let elements = elements.into();
     let got = elements.len();
-    Array::from_shape_vec(shape.into_dimension(), elements)
-        .map_err(|e| Error::new(crate::ErrorKind::Shape, op, e, format_args!("{got} elements")))
+    array_of(shape.into_dimension(), elements).map_err(|e| misfit(op, e, got))
 }
 
 /// A view of elements in row-major order as an array of this shape.
@@ -128,6 +139,9 @@ pub(crate) fn view_of<'a, T, S: IntoDimension>(
     elements: &'a [T],
 ) -> Result<ArrayView<'a, T, S::Dim>> {
     let got = elements.len();
-    ArrayView::from_shape(shape.into_dimension(), elements)
-        .map_err(|e| Error::new(crate::ErrorKind::Shape, op, e, format_args!("{got} elements")))
+    ArrayView::from_shape(shape.into_dimension(), elements).map_err(|e| misfit(op, e, got))
+}
+
+fn misfit(op: &'static str, error: ShapeError, elements: usize) -> Error {
+    Error::new(crate::ErrorKind::Shape, op, error, format_args!("{elements} elements"))
 }

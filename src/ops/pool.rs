@@ -4,6 +4,7 @@ use ndarray::{Array4, ArrayView4};
 
 use super::pool_indices::{PoolIndices, Taps};
 use super::{check_shape, contiguous, to_array};
+use crate::kernels::Buffer;
 use crate::kernels::pool::{Taken, Won};
 use crate::memory::unwritten;
 use crate::{Element, Error, Geometry2d, Result};
@@ -157,7 +158,7 @@ pub fn avg_pool2d_backward<T: Element>(
 }
 
 /// [`max_pool2d`] on elements in row-major order.
-pub(super) fn max<T: Element>(op: &'static str, x: &[T], geometry: &Geometry2d) -> Result<Vec<T>> {
+pub(super) fn max<T: Element>(op: &'static str, x: &[T], geometry: &Geometry2d) -> Result<Buffer<T>> {
     geometry.check_pool(op)?;
     let mut out = unwritten(op, &geometry.output_shape())?;
     T::max_pool(x, geometry, &mut out, Taken::Nowhere);
@@ -169,7 +170,7 @@ pub(super) fn max_with_indices<T: Element>(
     op: &'static str,
     x: &[T],
     geometry: &Geometry2d,
-) -> Result<(Vec<T>, PoolIndices)> {
+) -> Result<(Buffer<T>, PoolIndices)> {
     geometry.check_pool(op)?;
     let mut out = unwritten(op, &geometry.output_shape())?;
     let mut taps = Taps::zeros(op, geometry)?;
@@ -187,7 +188,7 @@ pub(super) fn max_backward<T: Element>(
     grad: &[T],
     indices: &PoolIndices,
     geometry: &Geometry2d,
-) -> Result<Vec<T>> {
+) -> Result<Buffer<T>> {
     geometry.check_pool(op)?;
     indices.check(op, geometry)?;
     let mut out = unwritten(op, &geometry.input_shape())?;
@@ -205,7 +206,7 @@ pub(super) fn avg<T: Element>(
     x: &[T],
     divisor: Divisor,
     geometry: &Geometry2d,
-) -> Result<Vec<T>> {
+) -> Result<Buffer<T>> {
     geometry.check_pool(op)?;
     check_divisor(op, divisor)?;
     let mut out = unwritten(op, &geometry.output_shape())?;
@@ -219,7 +220,7 @@ pub(super) fn avg_backward<T: Element>(
     grad: &[T],
     divisor: Divisor,
     geometry: &Geometry2d,
-) -> Result<Vec<T>> {
+) -> Result<Buffer<T>> {
     geometry.check_pool(op)?;
     check_divisor(op, divisor)?;
     let mut out = unwritten(op, &geometry.input_shape())?;

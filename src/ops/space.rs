@@ -2,7 +2,7 @@
 
 use ndarray::{Array4, ArrayView4, ArrayView6};
 
-use super::{contiguous, to_array, view_of};
+use super::{contiguous, reshaped, to_array, view_of};
 use crate::geometry::maps;
 use crate::memory::{len_of, unwritten};
 use crate::{Element, Error, Result};
@@ -59,7 +59,7 @@ fn rearranged<T: Element>(
 ) -> Result<Array4<T>> {
     let mut out = to_array(op, elements.raw_dim(), unwritten(op, &shape)?)?;
     out.assign(&elements);
-    to_array(op, shape, out.into_raw_vec_and_offset().0)
+    reshaped(op, shape, out)
 }
 
 /// Every position of `[batch, height, width, b * b * channels]` as a block of `b x b` positions:

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::geometry::{AxisMap, WindowAxis, padded_size};
+use crate::kernels::Buffer;
 use crate::memory::{filled, unwritten};
 use crate::{Element, PadMode, Result};
 
@@ -48,7 +49,12 @@ impl Stacking {
     }
 
     /// The maps `stacked`, a shape of as many positions a plane as that of `x`.
-    pub(crate) fn stack<T: Element>(&self, op: &'static str, x: &[T], stacked: [usize; 4]) -> Result<Vec<T>> {
+    pub(crate) fn stack<T: Element>(
+        &self,
+        op: &'static str,
+        x: &[T],
+        stacked: [usize; 4],
+    ) -> Result<Buffer<T>> {
         let [_, height, width, wide] = stacked;
         let (positions, channels) = (height * width, wide / self.kernel);
         let mut out = unwritten(op, &stacked)?;
@@ -86,7 +92,7 @@ impl Stacking {
         op: &'static str,
         grad: &[T],
         shape: [usize; 5],
-    ) -> Result<Vec<T>> {
+    ) -> Result<Buffer<T>> {
         let [_, _, height, width, channels] = shape;
         let (positions, wide) = (height * width, channels * self.kernel);
         let mut out = unwritten(op, &shape)?;

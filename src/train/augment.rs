@@ -194,7 +194,7 @@ fn crop<T: Element>(
     };
     let places: Vec<_> = (0..samples).map(|_| (rng.below(down + 1), rng.below(right + 1))).collect();
     let shape = [samples, size[0], size[1], channels];
-    let mut cropped = Tensor::from_vec(&shape, unwritten(name, &shape)?)?;
+    let mut cropped = Tensor::from_buffer(&shape, unwritten(name, &shape)?)?;
     let (from, to) = (height * width * channels, size[0] * size[1] * channels);
     if to > 0 {
         let parts = cropped.as_mut_slice().par_chunks_exact_mut(to).zip(places);

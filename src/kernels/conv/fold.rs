@@ -4,7 +4,8 @@
 
 use crate::Element;
 use crate::geometry::Geometry2d;
-use crate::kernels::kept::{room, with_kept};
+use crate::kernels::aligned::room;
+use crate::kernels::kept::with_kept;
 use crate::kernels::matmul::{PackedMatrix, product_here, threads};
 use crate::kernels::pieces::each_chunk;
 use crate::kernels::simd::isa;

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use super::is_depthwise;
 use crate::geometry::Geometry2d;
+use crate::kernels::aligned::room;
 use crate::kernels::depthwise_gradient;
 use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::field::{self, Field};
-use crate::kernels::kept::{room, with_kept};
+use crate::kernels::kept::with_kept;
 use crate::kernels::matmul::{Block, Finish, Left, Panels, pack_rows, panels_len, threads};
 use crate::kernels::patches::Patches;
 use crate::kernels::pieces::{each_chunk, even_pieces};

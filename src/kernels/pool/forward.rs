@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use crate::kernels::kept::{room, with_kept};
+use crate::kernels::aligned::room;
+use crate::kernels::kept::with_kept;
 use crate::kernels::pieces::{each_chunk, even_pieces};
 use crate::kernels::simd::{Isa, Kernel, MAX_LANES, Simd};
 use crate::{Element, Geometry2d};

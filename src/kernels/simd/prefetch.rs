@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T1, _mm_prefetch};
 
 /// Asks for the cache line where `to` starts, to write to it.
 #[inline(always)]
@@ -16,13 +16,13 @@ pub(super) fn write<T>(to: &mut [T]) {
     let _ = to;
 }
 
-/// Asks for all of `from`, to read it.
+/// Asks for all of `from` to come to the second-level cache, to be read.
 #[inline(always)]
 pub(in crate::kernels) fn read<T>(from: &[T]) {
     #[cfg(target_arch = "x86_64")]
     for line in from.chunks(64 / size_of::<T>()) {
         // SAFETY: a hint, which no address makes invalid.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = from;

@@ -55,6 +55,9 @@ impl Runs {
     }
 }
 
+/// Numbers of a row between two calls of what is to be done now and then.
+const STRETCH: usize = 32;
+
 /// `M` rows of one slice.
 #[derive(Clone, Copy)]
 pub struct Strands<'a, T, const M: usize> {
@@ -80,8 +83,8 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
     }
 
     /// For each number of the rows in these lines, calls `f(reader, chunk)`: the reader returns the number of a row, and
-    /// the chunk is the next of `width` numbers of `right`, which has one for every number of all lines. Before each run,
-    /// calls `before` with the part of `right` that the run needs.
+    /// the chunk is the next of `width` numbers of `right`, which has one for every number of all lines. Now and then
+    /// calls `before` with the part of `right` that comes next.
     #[inline(always)]
     pub fn each(
         &self,
@@ -93,22 +96,29 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
     ) {
         let Runs { line_pitch, in_line, pitch, length, .. } = self.runs;
         assert!(lines.end <= self.runs.lines);
-        let part = length * width;
-        let mut right = right[lines.start * in_line * part..][..lines.len() * in_line * part].as_ptr();
+        let run_width = length * width;
+        let mut place = lines.start * in_line * run_width;
+        let mut right = right[place..][..lines.len() * in_line * run_width].as_ptr();
         let mut numbers = Numbers { starts: &self.starts, index: 0 };
         // One loop over the runs of all lines: in two, the places of all rows would be kept twice.
         let (mut line, mut run) = (lines.start * line_pitch, 0);
         let mut start = line;
-        for index in lines.start * in_line..lines.end * in_line {
-            before(index * part..(index + 1) * part);
-            for step in 0..length {
-                numbers.index = start + step;
-                // SAFETY: the slice that `right` began with has a chunk of `width` for every number of these lines, of
-                // which this is the next.
-                let chunk = unsafe { std::slice::from_raw_parts(right, width) };
-                f(&numbers, chunk);
-                // SAFETY: as above: the next chunk, or the slice's end.
-                right = unsafe { right.add(width) };
+        for _ in lines.start * in_line..lines.end * in_line {
+            let mut step = 0;
+            while step < length {
+                let end = length.min(step + STRETCH);
+                before(place..place + (end - step) * width);
+                place += (end - step) * width;
+                for step in step..end {
+                    numbers.index = start + step;
+                    // SAFETY: the slice that `right` began with has a chunk of `width` for every number of these lines,
+                    // of which this is the next.
+                    let chunk = unsafe { std::slice::from_raw_parts(right, width) };
+                    f(&numbers, chunk);
+                    // SAFETY: as above: the next chunk, or the slice's end.
+                    right = unsafe { right.add(width) };
+                }
+                step = end;
             }
             (run, start) = (run + 1, start + pitch);
             if run == in_line {

@@ -12,9 +12,10 @@ use super::points::{Four, Transform, Two};
 use super::tiling::Tiling;
 use crate::Element;
 use crate::geometry::Geometry2d;
+use crate::kernels::aligned::room;
 use crate::kernels::disjoint::Rows;
 use crate::kernels::entry::FinishPiece;
-use crate::kernels::kept::{room, with_kept};
+use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::matmul::{Block, Finish, Left, Row, threads};
 use crate::kernels::pieces::{each_chunk, each_piece};
@@ -213,9 +214,7 @@ impl<T: Element> Problem<'_, T> {
         };
         let mut out = Rows::new(products, product_stride);
         let (channels, columns) = (self.tiling.geometry.in_channels, 0..group.filters);
-        // In runs, because between two of them the next panel is asked for.
-        let length = if channels.is_multiple_of(RUN) { RUN } else { channels };
-        let runs = Runs::new([1, 0], [channels / length, length], length);
+        let runs = Runs::one(channels);
         Row::dense(rows, out.len(), tile_stride);
         for point in 0..self.size.points() {
             let values = &transformed[point * point_stride..];
@@ -249,9 +248,6 @@ impl<T: Element> Problem<'_, T> {
         T::dispatch(self.isa, work);
     }
 }
-
-/// Channels of a run, where they divide into runs.
-const RUN: usize = 32;
 
 /// What a thread needs to itself.
 #[derive(Default)]

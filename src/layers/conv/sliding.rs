@@ -8,7 +8,7 @@ use crate::kernels::conv::PreparedKernel;
 use crate::layer::{Saved, Step, Tape};
 use crate::layers::weights::{Spec, Weights, delegate_to_weights};
 use crate::memory::{len_of, unwritten};
-use crate::ops::{self, check_shape, stacked_kernel, unstacked_kernel};
+use crate::ops::{self, check_shape, stacked_kernel, to_array, unstacked_kernel};
 use crate::{
     Activation, Cost, Element, Error, Geometry2d, Layer, PadMode, Padding, Reach, Result, Size2d, Tensor,
     Window2d,
@@ -237,11 +237,14 @@ impl<T: Element> Convolution<T> {
         let shape = self.weights.value(self.name)?.shape().to_vec();
         let axes = self.axes;
         self.weights.add_grad(self.name, || match axes {
-            Axes::Volume => Ok(unstacked_kernel(kind, kernel_grad, &shape)?.into()),
-            _ => Tensor::from_vec(&shape, kernel_grad),
+            Axes::Volume => {
+                let stacked = to_array(kind, geometry.kernel_shape(), kernel_grad)?;
+                Ok(unstacked_kernel(kind, stacked, &shape)?.into())
+            }
+            _ => Tensor::from_buffer(&shape, kernel_grad),
         })?;
         if let Some(bias_grad) = bias_grad {
-            self.weights.add_grad("bias", || Tensor::from_vec(&[bias_grad.len()], bias_grad))?;
+            self.weights.add_grad("bias", || Tensor::from_buffer(&[bias_grad.len()], bias_grad))?;
         }
         Ok((grad, geometry, padded))
     }
@@ -287,7 +290,7 @@ impl<T: Element> Layer<T> for Convolution<T> {
         let (grad, geometry, padded) = self.backward_weights(grad, tape)?;
         let mut out = unwritten(self.kind, &geometry.input_shape())?;
         T::conv_backward_input(grad.as_slice(), self.kernel()?, &geometry, &mut out);
-        let dx = Tensor::from_vec(&geometry.input_shape(), out)?;
+        let dx = Tensor::from_buffer(&geometry.input_shape(), out)?;
         match padded {
             Some((input, padding)) => {
                 Ok(ops::pad2d_backward(dx.view4()?, &input, padding, self.padding_mode)?.into())

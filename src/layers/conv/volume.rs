@@ -129,7 +129,7 @@ impl<T: Element> Conv3D<T> {
     fn stacked(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
         let (stacking, maps) = self.stacking(x.shape())?;
         self.inner.check(&maps)?;
-        Tensor::from_vec(&maps, stacking.stack(KIND, x.as_slice(), maps)?)
+        Tensor::from_buffer(&maps, stacking.stack(KIND, x.as_slice(), maps)?)
     }
 
     /// The maps' gradient for one of an output, and how they were stacked from what input.
@@ -177,7 +177,7 @@ impl<T: Element> Layer<T> for Conv3D<T> {
         let (grad, stacking, input) = self.flat_grad(&grad, tape)?;
         let dx = self.inner.backward(grad, tape)?;
         check_shape(KIND, "stacked planes", dx.shape(), &self.stacking(&input)?.1)?;
-        Tensor::from_vec(&input, stacking.unstack(KIND, dx.as_slice(), volumes(KIND, &input)?)?)
+        Tensor::from_buffer(&input, stacking.unstack(KIND, dx.as_slice(), volumes(KIND, &input)?)?)
     }
 
     fn backward_params(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<()> {

@@ -6,6 +6,7 @@ use ndarray::{ArrayD, ArrayViewD};
 
 use super::super::pool::{self, Divisor};
 use super::super::{check_shape, contiguous, to_array};
+use crate::kernels::Buffer;
 use crate::memory::{len_of, unwritten};
 use crate::{Element, Error, Geometry2d, Padding, Result, Window2d};
 
@@ -43,10 +44,10 @@ fn denominators<T: Element>(
     x: &[T],
     shape: &[usize],
     constants: LocalResponse,
-) -> Result<(Vec<T>, Geometry2d)> {
+) -> Result<(Buffer<T>, Geometry2d)> {
     let geometry = check_local(op, shape, constants)?;
     if x.is_empty() {
-        return Ok((Vec::new(), geometry));
+        return Ok((Buffer::default(), geometry));
     }
     let mut squares = unwritten(op, shape)?;
     squares.iter_mut().zip(x).for_each(|(square, &x)| *square = x * x);
@@ -129,14 +130,14 @@ pub fn local_response_norm_backward<T: Element>(
     }
     let mut terms = unwritten(OP, &shape)?;
     let power = T::of(-beta);
-    for ((term, scale), (&x, &g)) in terms.iter_mut().zip(&mut scales).zip(x.iter().zip(&*grad)) {
+    for ((term, scale), (&x, &g)) in terms.iter_mut().zip(scales.iter_mut()).zip(x.iter().zip(&*grad)) {
         let denominator = *scale;
         *scale = denominator.powf(power);
         *term = g * x * *scale / denominator;
     }
     let mut out = pool::avg_backward(OP, &terms, Divisor::Fixed(size), &geometry)?;
     let factor = T::of(2.0 * alpha * beta);
-    for ((dx, &scale), (&x, &g)) in out.iter_mut().zip(&scales).zip(x.iter().zip(&*grad)) {
+    for ((dx, &scale), (&x, &g)) in out.iter_mut().zip(scales.iter()).zip(x.iter().zip(&*grad)) {
         *dx = g * scale - factor * x * *dx;
     }
     to_array(OP, shape, out)
