@@ -158,7 +158,8 @@ fn block_pixels<T: Element>(patches: &Patches<'_, T>, pixels: usize, filters: us
     let most = (BLOCK_BYTES / pixel_bytes.max(1)).clamp(BLOCK_PIXELS.start, BLOCK_PIXELS.end);
     let blocks = match pixels.div_ceil(most) {
         0 | 1 => 1,
-        blocks => blocks.next_multiple_of(BLOCK_SHARES),
+        // Each block reads the whole kernel: with fewer positions, that would take longer than the products.
+        blocks => blocks.next_multiple_of(BLOCK_SHARES).min(pixels / BLOCK_PIXELS.start).max(1),
     };
     pixels.div_ceil(blocks).max(1)
 }

@@ -274,7 +274,8 @@ impl<T: Element> Kernel<T> for Block<'_, '_, T> {
             let tall = if 2 * span.across <= S::PANEL { NARROW_MR } else { MR };
             for columns in span.columns.clone().step_by(at_once) {
                 let columns = columns..span.columns.end.min(columns + at_once);
-                for (rows, size) in equal_pieces(rows.clone(), tall, MR) {
+                let rest = if span.across == 1 { MR } else { tall };
+                for (rows, size) in equal_pieces(rows.clone(), tall, rest) {
                     self.tiles(simd, (rows, size), (columns.clone(), span.across));
                 }
             }
@@ -339,7 +340,7 @@ impl<T: Element> Block<'_, '_, T> {
             Finish::Store(None) | Finish::Add => &[],
         };
         let tiles = Tiles { block: self, rows, columns, start };
-        tiles! { tiles, simd, across, size, 4 x [1 2 3 4 5 6] 2 x [1 2 3 4 5 6 12] 1 x [1 2 3 4 5 6 12] }
+        tiles! { tiles, simd, across, size, 4 x [1 2 3 4 5 6] 2 x [1 2 3 4 5 6 7 8 9 10 11 12] 1 x [1 2 3 4 5 6 12] }
     }
 }
 
