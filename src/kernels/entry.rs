@@ -61,9 +61,6 @@ entries! {
     );
     /// See [`matmul::product`].
     product = matmul::product, (a: &[Self], b: &PackedMatrix<Self>, bias: Option<&[Self]>, out: &mut [Self]);
-    /// See [`matmul::transposed_product`].
-    transposed_product = matmul::transposed_product,
-        (a: &[Self], b: &[Self], size: (usize, usize), out: &mut [Self]);
     /// See [`pool::max`].
     max_pool = pool::max, (input: &[Self], geometry: &Geometry2d, out: &mut [Self], taken: Taken<'_>);
     /// See [`pool::max_backward`].

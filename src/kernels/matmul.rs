@@ -521,18 +521,6 @@ pub(crate) fn product_here<T: Element>(a: &[T], b: &PackedMatrix<T>, out: &mut [
     });
 }
 
-/// `out = transpose(a) * b`, for `a` of `p x m`, `b` of `p x n` and `out` of `m x n`, all without gaps.
-pub(crate) fn transposed_product<T: Element>(a: &[T], b: &[T], (m, n): (usize, usize), out: &mut [T]) {
-    if m == 0 {
-        return;
-    }
-    let b = PackedMatrix::new((b, n), a.len() / m, n);
-    with_kept(|rows| {
-        Row::dense(rows, b.k, m);
-        each_block(&b, out, Finish::Store(None), |first| Left::Columns { values: a, rows, first });
-    });
-}
-
 /// The product of `left(first row)` and `b` for every block of rows of `out`.
 fn each_block<'a, T: Element>(
     b: &PackedMatrix<T>,
@@ -597,11 +585,6 @@ mod tests {
 
             out.fill(f32::NAN);
             product(&a, &PackedMatrix::transposed(&transpose(&b, k, n), k, n), Some(&bias), &mut out);
-            prop_assert_eq!(&out, &want);
-
-            let want = naive(&a, &b, &vec![0.0; n], (m, k, n));
-            out.fill(f32::NAN);
-            transposed_product(&transpose(&a, m, k), &b, (m, n), &mut out);
             prop_assert_eq!(&out, &want);
         }
 

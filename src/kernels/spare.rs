@@ -91,7 +91,7 @@ struct Spare<T> {
 
 /// Bytes below which the allocator is as quick.
 const SMALL: usize = 16 << 10;
-/// The most buffers, and the most bytes in all of them, that a thread keeps.
+/// The most buffers, and the most bytes in all of them, that a thread keeps; of one buffer, all.
 const MOST_BUFFERS: usize = 16;
 const MOST_BYTES: usize = 128 << 20;
 
@@ -111,8 +111,11 @@ impl<T: Copy + Default + 'static> Spare<T> {
             return;
         }
         self.buffers.push(buffer);
-        while self.buffers.len() > MOST_BUFFERS || self.buffers.iter().map(bytes).sum::<usize>() > MOST_BYTES
-        {
+        // The last one stays, however large: mostly it is wanted next.
+        let too_much = |buffers: &[Vec<T>]| {
+            buffers.len() > MOST_BUFFERS || buffers.iter().map(bytes).sum::<usize>() > MOST_BYTES
+        };
+        while self.buffers.len() > 1 && too_much(&self.buffers) {
             self.buffers.remove(0);
         }
     }
@@ -135,7 +138,7 @@ mod tests {
         spare.put(vec![0.0; 1]);
         assert_eq!(spare.buffers.len(), MOST_BUFFERS);
         spare.put(Vec::with_capacity(MOST_BYTES / 4 + 1));
-        assert_eq!(spare.buffers.len(), 0);
+        assert_eq!(spare.buffers.len(), 1);
         assert!(spare.take(1).is_none());
     }
 }

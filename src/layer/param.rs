@@ -12,10 +12,12 @@ use crate::{Element, Error, Result, Tensor};
 /// assert_eq!(kernel.grad().unwrap().as_slice(), [1.0, 1.0]);
 /// # Ok::<(), striate::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Param<T: Element = f32> {
     value: Tensor<T>,
     grad: Option<Tensor<T>>,
+    /// The last gradient that was cleared: its memory is the next one's.
+    cleared: Option<Tensor<T>>,
     trainable: bool,
     is_state: bool,
 }
@@ -29,7 +31,7 @@ impl<T: Element> Param<T> {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn new(value: Tensor<T>) -> Self {
-        Param { value, grad: None, trainable: true, is_state: false }
+        Param { value, grad: None, cleared: None, trainable: true, is_state: false }
     }
 
     /// A weight that optimizers leave alone until it is set to be trained: a part of a model that is frozen.
@@ -159,7 +161,7 @@ impl<T: Element> Param<T> {
         Ok(())
     }
 
-    /// Forgets the gradient.
+    /// Forgets the gradient. Its memory stays for the next one.
     ///
     /// ```
     /// use striate::{Param, Tensor};
@@ -170,7 +172,12 @@ impl<T: Element> Param<T> {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn clear_grad(&mut self) {
-        self.grad = None;
+        self.cleared = self.grad.take().or(self.cleared.take());
+    }
+
+    /// Leaves the memory of a gradient that was cleared to the next result on this thread.
+    pub(crate) fn release_cleared(&mut self) {
+        self.cleared = None;
     }
 
     /// The weight's elements to write to, with the gradient's beside them: what an optimizer works on. `None` if
@@ -200,5 +207,11 @@ impl<T: Element> Param<T> {
             format_args!("the weight's shape {:?}", self.value.shape()),
             other.shape(),
         ))
+    }
+}
+
+impl<T: Element> Clone for Param<T> {
+    fn clone(&self) -> Self {
+        Param { value: self.value.clone(), grad: self.grad.clone(), cleared: None, ..*self }
     }
 }

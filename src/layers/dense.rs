@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use ndarray::ArrayView1;
+
 use super::weights::{Spec, Weights, delegate_to_weights};
 use crate::kernels::matmul::PackedMatrix;
 use crate::layer::{Saved, Step, Tape};
@@ -160,9 +162,12 @@ impl<T: Element> Dense<T> {
         check_shape(KIND, "an output gradient", grad.shape(), &self.output_shape(x.shape())?)?;
         self.weights.check()?;
         let (input, x, grad) = (x.shape().to_vec(), matrix(&x)?, matrix(&grad)?);
-        let grads = grad.view2()?;
-        self.weights.add_grad("kernel", || ops::dense_backward_kernel(x.view2()?, grads))?;
-        self.weights.add_grad("bias", || ops::dense_backward_bias(grads))?;
+        self.weights.release_cleared();
+        let (kernel, bias) = ops::dense_backward_weights(KIND, x.view2()?, grad.view2()?, self.use_bias)?;
+        self.weights.add_grad("kernel", || Ok(kernel))?;
+        if let Some(bias) = bias {
+            self.weights.add_grad("bias", || Ok(bias))?;
+        }
         Ok((grad, input))
     }
 }
@@ -212,8 +217,13 @@ impl<T: Element> Layer<T> for Dense<T> {
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        let mut y = Tensor::default();
-        self.pre_activation(&x, &mut y)?;
+        self.weights.check()?;
+        let (features, kernel) = (self.features(x.shape())?, self.weights.value("kernel")?);
+        check_features(features, kernel)?;
+        // Without packing all of the kernel, which the step changes.
+        let bias = self.weights.bias().map(ArrayView1::from);
+        let y = Tensor::from(ops::dense(matrix(&x)?.view2()?, kernel.view2()?, bias)?);
+        let y = y.reshape(&self.output_shape(x.shape())?)?;
         tape.push(KIND, Saved::Tensor(x));
         self.activation.forward_train(y, tape)
     }

@@ -111,9 +111,17 @@ impl<T: Element, P: Default> Weights<T, P> {
         grad: impl FnOnce() -> Result<G>,
     ) -> Result<()> {
         match self.params.iter_mut().find(|(own, ..)| *own == name) {
-            Some((_, _, param)) => param.add_grad(grad()?.into()),
+            Some((_, _, param)) => {
+                param.release_cleared();
+                param.add_grad(grad()?.into())
+            }
             None => Ok(()),
         }
+    }
+
+    /// Leaves the memory of gradients that were cleared to those that come next.
+    pub(super) fn release_cleared(&mut self) {
+        self.params.iter_mut().for_each(|(_, _, param)| param.release_cleared());
     }
 
     /// Replaces a weight's value, for a layer that changes its own state.

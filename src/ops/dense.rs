@@ -3,9 +3,8 @@
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 use super::{check_shape, contiguous, to_array};
-use crate::kernels::matmul::PackedMatrix;
 use crate::memory::unwritten;
-use crate::{Element, Result};
+use crate::{Element, Geometry2d, Result, Window2d};
 
 /// The product of a fully connected layer, as Keras' `Dense` (PyTorch's `Linear` has the transposed kernel):
 ///
@@ -38,12 +37,17 @@ pub fn dense<T: Element>(
         check_shape(OP, "a bias", bias.shape(), &[outputs])?;
     }
     let mut out = unwritten(OP, &[rows, outputs])?;
-    if out.is_empty() {
-        return to_array(OP, (rows, outputs), out);
-    }
-    let kernel = PackedMatrix::new((&contiguous(OP, kernel)?, outputs), inputs, outputs);
+    let (x, kernel) = (contiguous(OP, x)?, contiguous(OP, kernel)?);
     let bias = bias.map(|bias| contiguous(OP, bias)).transpose()?;
-    T::product(&contiguous(OP, x)?, &kernel, bias.as_deref(), &mut out);
+    match as_convolution(rows, inputs, outputs)? {
+        Some(geometry) => {
+            T::conv_forward_once(&x, &kernel, bias.as_deref(), &geometry, &|_| {}, &mut out);
+        }
+        None => match bias {
+            Some(bias) if outputs > 0 => out.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(&bias)),
+            _ => out.fill(T::zero()),
+        },
+    }
     to_array(OP, (rows, outputs), out)
 }
 
@@ -68,11 +72,12 @@ pub fn dense_backward_input<T: Element>(
     let [rows, inputs, outputs] = [grad.nrows(), kernel.nrows(), kernel.ncols()];
     check_shape(OP, "an output gradient", grad.shape(), &[rows, outputs])?;
     let mut out = unwritten(OP, &[rows, inputs])?;
-    if out.is_empty() {
-        return to_array(OP, (rows, inputs), out);
+    match as_convolution(rows, inputs, outputs)? {
+        Some(geometry) => {
+            T::conv_backward_input(&contiguous(OP, grad)?, &contiguous(OP, kernel)?, &geometry, &mut out);
+        }
+        None => out.fill(T::zero()),
     }
-    let kernel = PackedMatrix::transposed(&contiguous(OP, kernel)?, outputs, inputs);
-    T::product(&contiguous(OP, grad)?, &kernel, None, &mut out);
     to_array(OP, (rows, inputs), out)
 }
 
@@ -91,13 +96,42 @@ pub fn dense_backward_input<T: Element>(
 /// ```
 pub fn dense_backward_kernel<T: Element>(x: ArrayView2<'_, T>, grad: ArrayView2<'_, T>) -> Result<Array2<T>> {
     const OP: &str = "dense_backward_kernel";
+    dense_backward_weights(OP, x, grad, false).map(|(kernel, _)| kernel)
+}
+
+/// The gradients with respect to the kernel and, if there is one, the bias, in one go.
+pub(crate) fn dense_backward_weights<T: Element>(
+    op: &'static str,
+    x: ArrayView2<'_, T>,
+    grad: ArrayView2<'_, T>,
+    has_bias: bool,
+) -> Result<(Array2<T>, Option<Array1<T>>)> {
     let [rows, inputs, outputs] = [x.nrows(), x.ncols(), grad.ncols()];
-    check_shape(OP, "an output gradient", grad.shape(), &[rows, outputs])?;
-    let mut out = unwritten(OP, &[inputs, outputs])?;
-    if !out.is_empty() {
-        T::transposed_product(&contiguous(OP, x)?, &contiguous(OP, grad)?, (inputs, outputs), &mut out);
+    check_shape(op, "an output gradient", grad.shape(), &[rows, outputs])?;
+    let mut kernel = unwritten(op, &[inputs, outputs])?;
+    let mut bias = if has_bias { Some(unwritten(op, &[outputs])?) } else { None };
+    let (x, grad) = (contiguous(op, x)?, contiguous(op, grad)?);
+    match as_convolution(rows, inputs, outputs)? {
+        Some(geometry) => {
+            T::conv_backward_kernel(&x, &grad, &geometry, &mut kernel, bias.as_deref_mut());
+        }
+        None => {
+            kernel.fill(T::zero());
+            if let Some(bias) = &mut bias {
+                T::column_sums(&grad, bias);
+            }
+        }
     }
-    to_array(OP, (inputs, outputs), out)
+    let bias = bias.map(|bias| to_array(op, outputs, bias)).transpose()?;
+    Ok((to_array(op, (inputs, outputs), kernel)?, bias))
+}
+
+/// The same as a convolution of 1x1 over maps of one position; `None` where there is nothing to multiply.
+fn as_convolution(rows: usize, inputs: usize, outputs: usize) -> Result<Option<Geometry2d>> {
+    if rows == 0 || inputs == 0 || outputs == 0 {
+        return Ok(None);
+    }
+    Window2d::new(1).conv(&[rows, 1, 1, inputs], &[1, 1, inputs, outputs]).map(Some)
 }
 
 /// The gradient of a loss with respect to the bias of [`dense`]: the sum of the rows of `grad`, that with respect to

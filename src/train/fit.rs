@@ -65,7 +65,10 @@ impl<T: Element> Trainer<'_, T> {
         clear_grads(&mut model.params_mut());
         // The threads are entered once, and not once a layer.
         let mut outcome = rayon::scope(|_| self.run(model, &training, validation.as_ref()));
-        clear_grads(&mut model.params_mut());
+        let mut params = model.params_mut();
+        clear_grads(&mut params);
+        params.iter_mut().for_each(|(_, param)| param.release_cleared());
+        drop(params);
         self.progress.iter_mut().for_each(|progress| progress.on_train_end());
         for callback in &mut self.callbacks {
             let ended = callback.on_train_end(model);

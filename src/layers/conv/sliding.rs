@@ -222,6 +222,7 @@ impl<T: Element> Convolution<T> {
             }
         };
         check_shape(kind, "an output gradient", grad.shape(), &geometry.output_shape())?;
+        self.weights.release_cleared();
         let mut kernel_grad = unwritten(kind, &geometry.kernel_shape())?;
         let mut bias_grad = match self.weights.bias() {
             Some(bias) => Some(unwritten(kind, &[bias.len()])?),
