@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut model = network(24);
     println!("{}", model.summary(&[1, 28, 28, 1])?.batch(BATCH));
     let steps = options.epochs * training.labels.len().div_ceil(BATCH);
-    let rate = Schedule::cosine(0.2, steps).warm_up(steps / 10);
+    let rate = Schedule::cosine(0.2, steps - steps / 10).warm_up(steps / 10);
     let optimizer = Sgd::new(rate).momentum(0.9).nesterov(true).weight_decay(5e-4);
     let mut trainer = Trainer::new(SoftmaxCrossEntropy::new().label_smoothing(0.1), optimizer)
         .epochs(options.epochs)

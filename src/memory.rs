@@ -2,7 +2,7 @@
 
 use ndarray::{Array, Dimension, ShapeError, s};
 
-use crate::kernels::Buffer;
+use crate::kernels::{Buffer, take_spare};
 use crate::{Element, Error, Result};
 
 /// The number of elements of `shape`, checked to be addressable.
@@ -29,6 +29,18 @@ pub(crate) fn filled<T: Clone>(operation: &'static str, shape: &[usize], value: 
     reserve(&mut elements, operation, shape)?;
     elements.resize(len_of(operation, shape)?, value);
     Ok(elements)
+}
+
+/// As many zeros as `shape` has elements, where an earlier list was, if this thread has put one down: for lists that the
+/// backward pass needs, which [`recycle`](crate::kernels::recycle) puts down again.
+pub(crate) fn zeros<T: Copy + Default + 'static>(operation: &'static str, shape: &[usize]) -> Result<Vec<T>> {
+    match take_spare(len_of(operation, shape)?) {
+        Some(mut spare) => {
+            spare.fill(T::default());
+            Ok(spare)
+        }
+        None => filled(operation, shape, T::default()),
+    }
 }
 
 /// Memory for the elements of `shape`, with whatever it holds: for results that are written in full.

@@ -1,13 +1,19 @@
 //! Inference into a tensor that is there already asks for no memory, whatever the algorithm: scratch is kept, and so are
-//! packed weights.
+//! packed weights. A step of training asks for lists of names and shapes alone: the memory of feature maps, gradients and
+//! all else with elements is that of the step before.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use striate::{Accuracy, Conv2D, Layer, Padding, Result, Rng, Tensor};
+use striate::train::{Adam, Loss, Optimizer, Sgd, SoftmaxCrossEntropy, Targets};
+use striate::{
+    Accuracy, Activation, AvgPool2D, BatchNorm, Conv2D, Dense, Dropout, Flatten, GlobalAvgPool2D, Layer,
+    MaxPool2D, Padding, Residual, Result, Rng, Sequential, Tape, Tensor, sequential,
+};
 
 thread_local! {
     static REQUESTS: Cell<usize> = const { Cell::new(0) };
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The system's allocator, counting what this thread asks for.
@@ -17,6 +23,7 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = REQUESTS.try_with(|requests| requests.set(requests.get() + 1));
+        let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(layout.size())));
         // SAFETY: as for the caller.
         unsafe { System.alloc(layout) }
     }
@@ -34,6 +41,61 @@ fn requests(mut f: impl FnMut() -> Result<()>) -> usize {
     let before = REQUESTS.get();
     f().unwrap();
     REQUESTS.get() - before
+}
+
+/// The largest piece of memory that is asked for.
+fn largest(mut f: impl FnMut() -> Result<()>) -> usize {
+    LARGEST.set(0);
+    f().unwrap();
+    LARGEST.get()
+}
+
+/// Bytes below which a list is not worth keeping: results as small go through the allocator, too.
+const LIST: usize = 16 << 10;
+
+#[test]
+fn repeated_training_asks_for_no_memory_for_elements() {
+    let conv = |filters| Conv2D::new(filters, 3).padding(Padding::Same).use_bias(false);
+    let relu = |filters| conv(filters).use_bias(true).activation(Activation::Relu);
+    let models: [(&str, Sequential); 3] = [
+        ("convolutions and pooling", {
+            let features = sequential![relu(32), MaxPool2D::new(2), relu(48).strides(2), AvgPool2D::new(2)];
+            sequential![features, Flatten::new(), Dense::new(300), Dropout::new(0.5), Dense::new(10)]
+        }),
+        ("residual blocks", {
+            let block = || Residual::new(sequential![conv(32), BatchNorm::new(), Activation::Relu, conv(32)]);
+            sequential![relu(32), block(), BatchNorm::new(), block(), GlobalAvgPool2D::new(), Dense::new(10)]
+        }),
+        ("depthwise", sequential![relu(24), relu(24).groups(24), GlobalAvgPool2D::new(), Dense::new(10)]),
+    ];
+    let (x, labels) = (Tensor::full(&[8, 24, 24, 3], 0.5).unwrap(), Targets::Labels((0..8).collect()));
+    assert!(largest(|| Tensor::<f32>::zeros(&[LIST]).map(drop)) >= LIST, "counts nothing");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    pool.install(|| {
+        for (what, mut model) in models {
+            model.build(x.shape(), &mut Rng::seed(1)).unwrap();
+            for mut optimizer in
+                [Box::new(Sgd::new(0.01).momentum(0.9)) as Box<dyn Optimizer>, Box::new(Adam::new(0.001))]
+            {
+                let mut step = || {
+                    let mut tape = Tape::new();
+                    let scores = model.forward_train(x.clone(), &mut tape)?;
+                    let (_, grad) = SoftmaxCrossEntropy::new().value_and_grad(&scores, &labels)?;
+                    model.backward_params(grad, &mut tape)?;
+                    let mut params = model.params_mut();
+                    optimizer.step(&mut params)?;
+                    params.iter_mut().for_each(|(_, param)| param.clear_grad());
+                    Ok(())
+                };
+                step().unwrap();
+                step().unwrap();
+                for _ in 0..3 {
+                    let bytes = largest(&mut step);
+                    assert!(bytes < LIST, "{what}: {bytes} bytes at once");
+                }
+            }
+        }
+    });
 }
 
 #[test]

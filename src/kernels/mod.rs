@@ -20,7 +20,7 @@ mod spare;
 pub(crate) mod sum;
 mod winograd;
 
-pub(crate) use spare::{Buffer, recycle};
+pub(crate) use spare::{Buffer, recycle, take_spare};
 
 /// Runs on a pool of so many threads; in place on WebAssembly, which has none.
 #[cfg(test)]

@@ -44,7 +44,7 @@ impl<T: Copy + Default + 'static> Buffer<T> {
 }
 
 /// Memory of `len` elements, with whatever they hold, that this thread has put down.
-fn take_spare<T: Copy + Default + 'static>(len: usize) -> Option<Vec<T>> {
+pub(crate) fn take_spare<T: Copy + Default + 'static>(len: usize) -> Option<Vec<T>> {
     with_kept(|spare: &mut Spare<T>| spare.take(len))
 }
 

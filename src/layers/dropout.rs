@@ -1,5 +1,6 @@
 //! [`Dropout`] and [`SpatialDropout`].
 
+use crate::kernels::recycle;
 use crate::layer::{Saved, Step, Tape, mismatch};
 use crate::memory::len_of;
 use crate::ops::check_shape;
@@ -88,6 +89,7 @@ impl<T: Element> Layer<T> for Dropout {
         check_shape(KIND, "an output gradient", grad.shape(), &tape.pop_shape(KIND)?)?;
         check_mask(KIND, &mask, grad.shape())?;
         apply_mask(grad.as_mut_slice(), &mask, self.rate);
+        recycle(mask);
         Ok(grad)
     }
 
@@ -199,6 +201,7 @@ impl<T: Element> Layer<T> for SpatialDropout {
         let (maps, positions) = self.maps(grad.shape())?;
         check_mask(SPATIAL, &mask, &maps)?;
         self.apply(grad.as_mut_slice(), &mask, maps, positions);
+        recycle(mask);
         Ok(grad)
     }
 

@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::{copied, to_array};
-use crate::memory::{len_of, reserve};
+use crate::memory::{len_of, zeros};
 use crate::{Element, Error, Result, Rng};
 
 /// Checks that `rate` is a share that leaves something.
@@ -73,9 +73,8 @@ pub(crate) fn check_mask(op: &'static str, mask: &[u8], shape: &[usize]) -> Resu
 
 /// 1 for each element to keep, 0 for each to drop. Drawn one after the other, whatever the number of threads.
 pub(crate) fn draw_mask(shape: &[usize], rate: f64, rng: &mut Rng) -> Result<Vec<u8>> {
-    let mut mask = Vec::new();
-    reserve(&mut mask, "dropout", shape)?;
-    mask.extend((0..len_of("dropout", shape)?).map(|_| u8::from(rng.uniform() >= rate)));
+    let mut mask: Vec<u8> = zeros("dropout", shape)?;
+    mask.iter_mut().for_each(|kept| *kept = u8::from(rng.uniform() >= rate));
     Ok(mask)
 }
 

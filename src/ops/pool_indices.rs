@@ -3,7 +3,8 @@
 use ndarray::Array4;
 
 use super::to_array;
-use crate::memory::filled;
+use crate::kernels::recycle;
+use crate::memory::{filled, zeros};
 use crate::{Error, ErrorKind, Geometry2d, Result};
 
 /// Where the outputs of a max pooling came from: for each, the tap of its window, `row * kw + column`. One byte each, or
@@ -40,8 +41,8 @@ impl Taps {
             return Err(Error::size(op, "a window of at most 2^32 taps", taps));
         }
         Ok(match Self::bytes_each(geometry) {
-            1 => Taps::Bytes(filled(op, &shape, 0)?),
-            _ => Taps::Numbers(filled(op, &shape, 0)?),
+            1 => Taps::Bytes(zeros(op, &shape)?),
+            _ => Taps::Numbers(zeros(op, &shape)?),
         })
     }
 
@@ -54,6 +55,16 @@ impl Taps {
         match self {
             Taps::Bytes(taps) => taps.len(),
             Taps::Numbers(taps) => taps.len(),
+        }
+    }
+}
+
+impl Drop for PoolIndices {
+    /// The memory is kept for the next ones on this thread.
+    fn drop(&mut self) {
+        match self.take_taps() {
+            Taps::Bytes(taps) => recycle(taps),
+            Taps::Numbers(taps) => recycle(taps),
         }
     }
 }
@@ -72,8 +83,12 @@ impl PoolIndices {
         &self.taps
     }
 
-    pub(crate) fn into_taps(self) -> Taps {
-        self.taps
+    pub(crate) fn into_taps(mut self) -> Taps {
+        self.take_taps()
+    }
+
+    fn take_taps(&mut self) -> Taps {
+        std::mem::replace(&mut self.taps, Taps::Bytes(Vec::new()))
     }
 
     /// Fails unless these are indices of a pooling of that geometry.
