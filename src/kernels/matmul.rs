@@ -271,7 +271,9 @@ impl<T: Element> Kernel<T> for Block<'_, '_, T> {
         let inside = self.right.k * columns * size_of::<T>() <= PANELS_INSIDE;
         for span in spans(columns, most, S::LANES) {
             let at_once = if inside { span.columns.len() } else { span.across * S::LANES };
-            let tall = if 2 * span.across <= S::PANEL { NARROW_MR } else { MR };
+            let in_runs = matches!(self.left, Left::Runs { .. });
+            let tall =
+                if span.across == 1 || in_runs && 2 * span.across <= S::PANEL { NARROW_MR } else { MR };
             for columns in span.columns.clone().step_by(at_once) {
                 let columns = columns..span.columns.end.min(columns + at_once);
                 let rest = if span.across == 1 { MR } else { tall };

@@ -1,5 +1,6 @@
 //! [`Param`]: a weight and its gradient.
 
+use crate::ops::each_with;
 use crate::{Element, Error, Result, Tensor};
 
 /// A weight of a layer, and the gradient that has been added up for it.
@@ -152,11 +153,7 @@ impl<T: Element> Param<T> {
         self.check_shape("add_grad", &grad)?;
         match &mut self.grad {
             None => self.grad = Some(grad),
-            Some(sum) => {
-                for (sum, &g) in sum.as_mut_slice().iter_mut().zip(grad.as_slice()) {
-                    *sum += g;
-                }
-            }
+            Some(sum) => each_with(sum.as_mut_slice(), grad.as_slice(), |sum, g| sum + g),
         }
         Ok(())
     }

@@ -19,12 +19,13 @@ impl<T: Element> Layer<T> for Activation {
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        if *self == Activation::Linear {
-            return Ok(x);
+        if self.saves_output() {
+            let y = self.on(x)?;
+            self.save_output(&y, tape);
+            return Ok(y);
         }
-        let input = (!self.saves_output()).then(|| x.clone());
-        let y = self.on(x)?;
-        tape.push(self.name(), Saved::Tensor(input.unwrap_or_else(|| y.clone())));
+        let y = self.on(x.clone())?;
+        tape.push(self.name(), Saved::Tensor(x));
         Ok(y)
     }
 
@@ -51,6 +52,13 @@ impl<T: Element> Layer<T> for Activation {
 }
 
 impl Activation {
+    /// Saves an output that the gradient follows from.
+    pub(crate) fn save_output<T: Element>(self, y: &Tensor<T>, tape: &mut Tape<T>) {
+        if self != Activation::Linear {
+            tape.push(self.name(), Saved::Tensor(y.clone()));
+        }
+    }
+
     /// The activations of `x`, written over it where nothing else shares its memory.
     pub(crate) fn on<T: Element>(self, mut x: Tensor<T>) -> Result<Tensor<T>> {
         let channels = self.channels::<T>(x.shape())?;

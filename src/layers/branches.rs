@@ -8,7 +8,7 @@ use super::delegate::delegate_layer;
 use super::sequential::named;
 use crate::layer::{Name, Param, Saved, Tape};
 use crate::memory::{len_of, unwritten};
-use crate::ops::check_shape;
+use crate::ops::{check_shape, each_with};
 use crate::summary::{Cost, Row, Summary};
 use crate::{Element, Error, Layer, Result, Rng, Sequential, Tensor};
 
@@ -102,9 +102,14 @@ impl Join {
     }
 
     /// `to = f(to, other)` for every element, with the axes of length 1 of `other` stretched.
-    fn apply<T: Element>(self, to: &mut Tensor<T>, other: &Tensor<T>, f: impl Fn(T, T) -> T) -> Result<()> {
+    fn apply<T: Element>(
+        self,
+        to: &mut Tensor<T>,
+        other: &Tensor<T>,
+        f: impl Fn(T, T) -> T + Copy + Send + Sync,
+    ) -> Result<()> {
         if to.shape() == other.shape() {
-            to.as_mut_slice().iter_mut().zip(other.as_slice()).for_each(|(a, &b)| *a = f(*a, b));
+            each_with(to.as_mut_slice(), other.as_slice(), f);
             return Ok(());
         }
         let (shape, view) = (IxDyn(to.shape()), other.view());
@@ -192,7 +197,7 @@ fn shrunk<T: Element>(grad: Tensor<T>, shape: &[usize]) -> Result<Tensor<T>> {
 /// The sum of two gradients.
 fn sum<T: Element>(kind: &'static str, mut a: Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
     check_shape(kind, "input gradients that agree", b.shape(), a.shape())?;
-    a.as_mut_slice().iter_mut().zip(b.as_slice()).for_each(|(a, &b)| *a += b);
+    each_with(a.as_mut_slice(), b.as_slice(), |a, b| a + b);
     Ok(a)
 }
 

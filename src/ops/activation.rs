@@ -2,6 +2,8 @@
 
 mod formulas;
 
+pub(crate) use formulas::each_with;
+
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::{check_shape, contiguous, copied, to_array};

@@ -276,15 +276,21 @@ impl<T: Element> Layer<T> for Convolution<T> {
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        let mut y = Tensor::default();
-        match self.convolve(&x, (Activation::Linear, true), &mut y)? {
+        let (mut y, mut activation) = (Tensor::default(), self.finish.activation);
+        // What the gradient follows from need not be there before the activation.
+        let at_once = if activation.saves_output() { activation } else { Activation::Linear };
+        match self.convolve(&x, (at_once, true), &mut y)? {
             Some(padded) => {
                 tape.push(self.kind, Saved::Shape(x.shape().to_vec()));
                 tape.push(self.kind, Saved::Tensor(padded));
             }
             None => tape.push(self.kind, Saved::Tensor(x)),
         }
-        self.finish.activation.forward_train(y, tape)
+        if at_once == activation {
+            activation.save_output(&y, tape);
+            return Ok(y);
+        }
+        activation.forward_train(y, tape)
     }
 
     fn backward(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {

@@ -236,7 +236,7 @@ fn each<T: Element>(values: &mut [T], f: impl Fn(T) -> T + Copy + Sync + Send) {
     chunks(values, CHUNK, |chunk| replace(chunk, f));
 }
 
-fn each_with<T: Element>(grad: &mut [T], saved: &[T], f: impl Fn(T, T) -> T + Copy + Sync + Send) {
+pub(crate) fn each_with<T: Element>(grad: &mut [T], saved: &[T], f: impl Fn(T, T) -> T + Copy + Sync + Send) {
     chunks_with(grad, saved, CHUNK, |grad, saved| replace_with(grad, saved, f));
 }
 
