@@ -154,12 +154,12 @@ pub(crate) fn moments_of<T: Element>(x: &[T], sets: &Sets) -> Moments<T> {
     let averages = |sums: sets::Sums| -> Vec<T> {
         sums.sets.iter().map(|sum| T::of(sum[0] / sets.members() as f64)).collect()
     };
-    let mean = averages(sets.sums::<T, 0>([], None, |row, [], sums| {
-        sums.iter_mut().zip(&x[row]).for_each(|(sum, &x)| sum[0] += x);
+    let mean = averages(sets.sums::<T, 0>([], None, |row, [], [sums, _]| {
+        sums.iter_mut().zip(&x[row]).for_each(|(sum, &x)| *sum += x);
     }));
-    let variance = averages(sets.sums([&mean], None, |row, [mean], sums| {
+    let variance = averages(sets.sums([&mean], None, |row, [mean], [sums, _]| {
         for ((sum, &x), &mean) in sums.iter_mut().zip(&x[row]).zip(mean) {
-            sum[0] += (x - mean) * (x - mean);
+            *sum += (x - mean) * (x - mean);
         }
     }));
     Moments { mean, variance }
@@ -265,11 +265,11 @@ pub fn normalize_backward<T: Element>(
     let shape = x.shape().to_vec();
     let (x, grad) = (contiguous(OP, x)?, contiguous(OP, grad)?);
     let (mean, scale) = (&moments.mean[..], &moments.scales(epsilon)[..]);
-    let sums = sets.sums([mean, scale], gamma, |row, [mean, scale], sums| {
+    let sums = sets.sums([mean, scale], gamma, |row, [mean, scale], [sums, sums_n]| {
         let numbers = x[row.clone()].iter().zip(&grad[row]).zip(mean.iter().zip(scale));
-        for (sum, ((&x, &g), (&mean, &scale))) in sums.iter_mut().zip(numbers) {
-            sum[0] += g;
-            sum[1] += g * ((x - mean) * scale);
+        for ((sum, sum_n), ((&x, &g), (&mean, &scale))) in sums.iter_mut().zip(sums_n).zip(numbers) {
+            *sum += g;
+            *sum_n += g * ((x - mean) * scale);
         }
     });
     let members = if own { sets.members() as f64 } else { f64::INFINITY };

@@ -84,23 +84,27 @@ impl Sets {
         &self,
         sets: [&[T]; N],
         weights: Option<&[T]>,
-        add: impl Fn(Range<usize>, [&[T]; N], &mut [[T; 2]]) + Sync,
+        add: impl Fn(Range<usize>, [&[T]; N], [&mut [T]; 2]) + Sync,
     ) -> Sums {
         let per_group = self.channels / self.groups.max(1);
         let sum_piece = |piece: &Piece| {
             let mut scratch = [(); N].map(|()| Vec::new());
-            let mut row_sums = vec![[T::zero(); 2]; self.channels];
+            // Each quantity's side by side, so that the compiler can use vectors.
+            let mut row_sums = [(); 2].map(|()| vec![T::zero(); self.channels]);
             let mut sums = Sums::zeros(piece.samples.len() * self.groups, self.channels);
             for (place, sample) in piece.samples.clone().enumerate() {
-                row_sums.fill([T::zero(); 2]);
+                row_sums.iter_mut().for_each(|sums| sums.fill(T::zero()));
                 let numbers = self.spread(sample, sets, &mut scratch);
-                piece.rows.clone().for_each(|row| add(self.row(sample, row), numbers, &mut row_sums));
-                for (channel, sum) in row_sums.iter().enumerate() {
+                for row in piece.rows.clone() {
+                    add(self.row(sample, row), numbers, row_sums.each_mut().map(|sums| &mut sums[..]));
+                }
+                for channel in 0..self.channels {
                     let weight = weights.map_or(1.0, |weights| weights[channel].to_double());
                     let set = &mut sums.sets[place * self.groups + channel / per_group];
-                    for i in 0..2 {
-                        set[i] += weight * sum[i].to_double();
-                        sums.channels[channel][i] += sum[i].to_double();
+                    for (i, row_sums) in row_sums.iter().enumerate() {
+                        let sum = row_sums[channel].to_double();
+                        set[i] += weight * sum;
+                        sums.channels[channel][i] += sum;
                     }
                 }
             }
