@@ -53,7 +53,7 @@ def main():
         milliseconds=options.milliseconds,
         instructions=instructions,
         date=time.strftime("%Y-%m-%d"),
-        command="STEPS=1 benches/peers/run",
+        command=f"STEPS=1 benches/peers/run --rounds {options.rounds} --milliseconds {options.milliseconds}",
     )
     options.output.write_text(text + "\n".join(rows) + "\n")
 
