@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from python.torch_networks import BasicBlock, conv_norm
 from torch import nn
 
 BATCH = 128
@@ -76,11 +77,11 @@ class Network(nn.Module):
     def __init__(self, filters):
         super().__init__()
         self.layers = nn.Sequential(
-            conv(1, filters, 3, 1),
+            conv_norm(1, filters, 3, 1),
             nn.ReLU(),
-            Block(filters, filters, 1),
-            Block(filters, 2 * filters, 2),
-            Block(2 * filters, 4 * filters, 2),
+            BasicBlock(filters, filters, 1),
+            BasicBlock(filters, 2 * filters, 2),
+            BasicBlock(2 * filters, 4 * filters, 2),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Linear(4 * filters, 10),
@@ -88,21 +89,6 @@ class Network(nn.Module):
 
     def forward(self, x):
         return self.layers(x)
-
-
-class Block(nn.Module):
-    def __init__(self, channels, filters, stride):
-        super().__init__()
-        self.body = nn.Sequential(conv(channels, filters, 3, stride), nn.ReLU(), conv(filters, filters, 3, 1))
-        self.shortcut = nn.Identity() if stride == 1 else conv(channels, filters, 1, stride)
-
-    def forward(self, x):
-        return F.relu(self.body(x) + self.shortcut(x))
-
-
-def conv(channels, filters, size, stride):
-    layer = nn.Conv2d(channels, filters, size, stride, size // 2, bias=False)
-    return nn.Sequential(layer, nn.BatchNorm2d(filters))
 
 
 def test(network, x, labels):

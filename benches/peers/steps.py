@@ -5,12 +5,12 @@
 
 import argparse
 import os
-import statistics
 import time
 from pathlib import Path
 
 from python import suite
 from python.engines import OURS, PEERS
+from python.measure import take_turn, times_of
 
 REPORT = Path(__file__).resolve().parents[1] / "STEPS.md"
 HEAD = """# Steps of training, beside PyTorch's
@@ -76,19 +76,19 @@ def _row(step, threads, torch, options):
     turns = {process: [] for process in [ours, *peers]}
     for _ in range(options.rounds):
         for process in turns:
-            turns[process].append(process.time(step.name, options.milliseconds))
-            time.sleep(0.02)
-    fastest = {process: min(turn.minimum for turn in of) / 1e3 for process, of in turns.items()}
-    medians = {process: statistics.median(turn.median for turn in of) / 1e3 for process, of in turns.items()}
-    peer = min(peers, key=fastest.get)
+            turns[process].append(take_turn(process, step, options))
+    times = {process: times_of(of) for process, of in turns.items()}
+    peer = min(peers, key=lambda peer: times[peer].minimum)
     weights = {turn.mean_square for process in (ours, peer) for turn in turns[process]}
-    assert max(weights) - min(weights) <= 1e-6 * max(weights), "the networks differ"
+    if max(weights) - min(weights) > 1e-6 * max(weights):
+        raise ArithmeticError(f"the networks of {step.name} differ")
+    theirs, own = times[peer], times[ours]
     memory = [process.memory() / 1e6 for process in (peer, ours)]
     for process in turns:
         process.close()
     return (
-        f"| {step.name.removeprefix('step_')} | {threads} | {fastest[peer]:.1f} | {fastest[ours]:.1f} "
-        f"| {fastest[peer] / fastest[ours]:.2f} | {medians[peer] / medians[ours]:.2f} | {memory[0]:.0f} | {memory[1]:.0f} |"
+        f"| {step.name.removeprefix('step_')} | {threads} | {theirs.minimum / 1e3:.1f} | {own.minimum / 1e3:.1f} "
+        f"| {theirs.minimum / own.minimum:.2f} | {theirs.median / own.median:.2f} | {memory[0]:.0f} | {memory[1]:.0f} |"
     )
 
 

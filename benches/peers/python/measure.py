@@ -99,7 +99,7 @@ def _started(peers, binary, threads, models):
 def _alternate(ours, peers, layer, options, run):
     """Ours, a peer, ours, the next peer, ..., for so many rounds."""
     turns = {peer.name: [] for peer in peers}
-    alone = [] if peers else [_turn(ours, layer, options) for _ in range(options.rounds)]
+    alone = [] if peers else [take_turn(ours, layer, options) for _ in range(options.rounds)]
     failed = set()
     for _ in range(options.rounds):
         for peer in peers:
@@ -110,28 +110,30 @@ def _alternate(ours, peers, layer, options, run):
                     failed.add(peer.name)
                     print(f"  {peer.name} leaves out {layer.name}: {error}", flush=True)
     run.pairs[layer.name] = {
-        name: Pair(_times(theirs for _, theirs in pairs), _times(reference for reference, _ in pairs))
+        name: Pair(times_of(theirs for _, theirs in pairs), times_of(reference for reference, _ in pairs))
         for name, pairs in turns.items()
         if name not in failed
     }
-    run.ours[layer.name] = _times(alone + [reference for pairs in turns.values() for reference, _ in pairs])
+    run.ours[layer.name] = times_of(alone + [reference for pairs in turns.values() for reference, _ in pairs])
 
 
 def _pair(ours, peer, layer, options):
-    reference, theirs = _turn(ours, layer, options), _turn(peer, layer, options)
+    reference, theirs = take_turn(ours, layer, options), take_turn(peer, layer, options)
     if abs(theirs.mean_square - reference.mean_square) > TOLERANCE * reference.mean_square:
         # What is not a number passes: an engine says so where it cannot compute quite the same.
         raise Unavailable(f"its output's mean square is {theirs.mean_square}, not {reference.mean_square}")
     return reference, theirs
 
 
-def _turn(process, layer, options):
+def take_turn(process, layer, options):
+    """One turn, and the pause after it."""
     times = process.time(layer.name, options.milliseconds)
     time.sleep(PAUSE)
     return times
 
 
-def _times(turns):
+def times_of(turns):
+    """The times of an engine's turns."""
     turns = list(turns)
     return Times(min(turn.minimum for turn in turns), statistics.median(turn.median for turn in turns))
 

@@ -37,21 +37,22 @@ class BasicBlock(nn.Module):
 
     def __init__(self, channels, filters, stride):
         super().__init__()
-        self.conv1 = _conv(channels, filters, 3, stride)
-        self.conv2 = _conv(filters, filters, 3, 1)
-        self.shortcut = nn.Identity() if stride == 1 else _conv(channels, filters, 1, stride)
+        self.conv1 = conv_norm(channels, filters, 3, stride)
+        self.conv2 = conv_norm(filters, filters, 3, 1)
+        self.shortcut = nn.Identity() if stride == 1 else conv_norm(channels, filters, 1, stride)
 
     def forward(self, x):
         return F.relu(self.conv2(F.relu(self.conv1(x))) + self.shortcut(x))
 
 
-def _conv(channels, filters, size, stride):
+def conv_norm(channels, filters, size, stride):
+    """A convolution, and batch normalisation, which has a bias."""
     conv = nn.Conv2d(channels, filters, size, stride, size // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(filters))
 
 
 def resnet18():
-    layers, channels = [_conv(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], 64
+    layers, channels = [conv_norm(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], 64
     for filters in (64, 128, 256, 512):
         for block in range(2):
             layers.append(BasicBlock(channels, filters, 2 if filters > 64 and block == 0 else 1))

@@ -23,6 +23,7 @@ pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
         Layer::Training(conv) => training(&conv, x),
         Layer::Pool(pool) => prepared(move || pooled(x.clone(), &pool, [n, c, h, w])),
         Layer::Network(..) => Err("it reads no ONNX files".into()),
+        Layer::Step(..) => Err("only striate and PyTorch are set to train whole networks".into()),
     }
 }
 

@@ -23,6 +23,7 @@ pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
         }
         Layer::Pool(pool) => prepared(move || pooled(&x, &pool)),
         Layer::Network(..) => Err("it reads no ONNX files".into()),
+        Layer::Step(..) => Err("only striate and PyTorch are set to train whole networks".into()),
     }
 }
 
