@@ -6,7 +6,7 @@
 //!
 //! | registers | tile: rows x vectors | sums |
 //! |---|---|---|
-//! | 32 (AVX-512, NEON) | 6 x 4 | 24 |
+//! | 32 (AVX-512, NEON) | 6 x 4, or 12 x 2 | 24 |
 //! | 16 (AVX2, SIMD128) | 6 x 2 | 12 |
 //! | either, for the last columns | 6 x 2, 12 x 1 | 12 |
 
@@ -24,7 +24,7 @@ use crate::Element;
 /// Rows of a register tile. Fewer than a first-level cache has ways, so that rows a multiple of a page apart do not
 /// evict each other.
 pub(crate) const MR: usize = 6;
-/// Rows of a register tile where a panel is one vector wide.
+/// Rows of a register tile where a panel is so narrow that there are registers for as many.
 const NARROW_MR: usize = 2 * MR;
 /// Bytes of a panel beyond which it would not stay in a second-level cache of 1 MiB: 2 vectors across do then.
 const WIDE_PANEL: usize = 640 << 10;
@@ -271,12 +271,16 @@ impl<T: Element> Kernel<T> for Block<'_, '_, T> {
         let inside = self.right.k * columns * size_of::<T>() <= PANELS_INSIDE;
         for span in spans(columns, most, S::LANES) {
             let at_once = if inside { span.columns.len() } else { span.across * S::LANES };
+            // The rows of a tile, and of those of what is left. Reading columns, the compiler finds no registers for the
+            // sums of a tall tile of two vectors, and writes them to memory each time.
             let in_runs = matches!(self.left, Left::Runs { .. });
-            let tall =
-                if span.across == 1 || in_runs && 2 * span.across <= S::PANEL { NARROW_MR } else { MR };
+            let (tall, rest) = match span.across {
+                1 => (NARROW_MR, MR),
+                across if in_runs && 2 * across <= S::PANEL => (NARROW_MR, NARROW_MR),
+                _ => (MR, MR),
+            };
             for columns in span.columns.clone().step_by(at_once) {
                 let columns = columns..span.columns.end.min(columns + at_once);
-                let rest = if span.across == 1 { MR } else { tall };
                 for (rows, size) in equal_pieces(rows.clone(), tall, rest) {
                     self.tiles(simd, (rows, size), (columns.clone(), span.across));
                 }

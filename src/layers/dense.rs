@@ -142,11 +142,22 @@ impl<T: Element> Dense<T> {
         Ok(Spec::kernel_and_bias(&kernel, self.kernel_initializer, bias))
     }
 
-    /// `x * kernel + bias`, before the activation, to `out`.
-    fn pre_activation(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
+    /// The features of `x`, and the kernel, which must have been built for so many.
+    fn kernel_for(&self, x: &Tensor<T>) -> Result<(usize, &Tensor<T>)> {
         self.weights.check()?;
         let (features, kernel) = (self.features(x.shape())?, self.weights.value("kernel")?);
-        check_features(features, kernel)?;
+        match *kernel.shape() {
+            [built, _] if built != features => {
+                let expected = format!("{built} features, as the layer was built for");
+                Err(Error::shape(KIND, expected, &[features]))
+            }
+            _ => Ok((features, kernel)),
+        }
+    }
+
+    /// `x * kernel + bias`, before the activation, to `out`.
+    fn pre_activation(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
+        let (features, kernel) = self.kernel_for(x)?;
         let out = out.unwritten(KIND, &self.output_shape(x.shape())?)?;
         let pack = || PackedMatrix::new((kernel.as_slice(), self.units), features, self.units);
         let packed = self.weights.prepared().get_or_init(pack);
@@ -169,16 +180,6 @@ impl<T: Element> Dense<T> {
             self.weights.add_grad("bias", || Ok(bias))?;
         }
         Ok((grad, input))
-    }
-}
-
-/// Fails unless the kernel was built for that many features.
-fn check_features<T: Element>(features: usize, kernel: &Tensor<T>) -> Result<()> {
-    match *kernel.shape() {
-        [built, _] if built != features => {
-            Err(Error::shape(KIND, format_args!("{built} features, as the layer was built for"), &[features]))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -217,9 +218,7 @@ impl<T: Element> Layer<T> for Dense<T> {
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        self.weights.check()?;
-        let (features, kernel) = (self.features(x.shape())?, self.weights.value("kernel")?);
-        check_features(features, kernel)?;
+        let (_, kernel) = self.kernel_for(&x)?;
         // Without packing all of the kernel, which the step changes.
         let bias = self.weights.bias().map(ArrayView1::from);
         let y = Tensor::from(ops::dense(matrix(&x)?.view2()?, kernel.view2()?, bias)?);

@@ -71,12 +71,12 @@ impl<L> Remat<L> {
         let mut own = Tape::new();
         let outcome = self.layer.forward_train(x, &mut own).map(drop);
         self.replace_generators(now);
-        outcome?;
         // Batches have been counted the first time.
         let params = self.layer.params_mut().into_iter().map(|(_, param)| param);
         for (param, state) in params.filter(|param| param.is_state()).zip(states) {
             param.set_value(state)?;
         }
+        outcome?;
         backward(&mut self.layer, &mut own)
     }
 
