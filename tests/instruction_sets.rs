@@ -4,7 +4,10 @@
 //! A file, and so a process, of its own: what it forces would change the last bits of tests that run beside it.
 
 use ndarray::{Array, Array4, Dimension, ShapeBuilder};
-use striate::{Element, Geometry2d, Isa, Padding, Window2d, force_isa, isa, ops};
+use striate::{
+    Accuracy, Activation, Conv2D, Dense, Element, Geometry2d, Isa, Layer, Padding, Rng, Tensor, Window2d,
+    force_isa, isa, ops,
+};
 
 /// Shapes that take each path: whole and partial panels, several blocks, filters split among threads, in place and
 /// padded, strides and dilation, first layers, depthwise, groups of 2, 4 and more.
@@ -95,13 +98,63 @@ fn check<T: Element>(geometry: &Geometry2d) {
     }
 }
 
+/// Layers that take each path to an output, and inputs for them. Their filters are not whole vectors.
+fn layers<T: Element>(activation: Activation) -> Vec<(Box<dyn Layer<T>>, [usize; 4])> {
+    let conv = |filters, size| Conv2D::new(filters, size).padding(Padding::Same).activation(activation);
+    vec![
+        (Box::new(conv(37, 3)), [1, 14, 15, 32]),
+        (Box::new(conv(37, 3).accuracy(Accuracy::Strict)), [1, 14, 15, 32]),
+        (Box::new(conv(69, 1)), [2, 13, 13, 11]),
+        (Box::new(conv(37, 3).groups(37)), [1, 9, 8, 37]),
+        (Box::new(conv(6, 3).groups(6).strides(2)), [1, 9, 8, 6]),
+        (Box::new(conv(24, 3).groups(6)), [1, 9, 8, 24]),
+        (Box::new(Dense::new(37).activation(activation)), [2, 3, 4, 9]),
+    ]
+}
+
+/// That activations within layers give what they give alone, infinities and NaN included, which the bias brings in.
+fn check_activations<T: Element>() {
+    let special = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.1, 0.0, 0.1, 7.0].map(T::of);
+    for activation in [
+        Activation::Relu,
+        Activation::Relu6,
+        Activation::HardTanh { min: -0.25, max: 0.125 },
+        Activation::LeakyRelu { negative_slope: 0.1 },
+        Activation::LeakyRelu { negative_slope: 0.0 },
+        Activation::LeakyRelu { negative_slope: 1.5 },
+        Activation::Tanh,
+        Activation::Softmax,
+    ] {
+        let plain = layers::<T>(Activation::Linear);
+        for ((mut layer, input), (mut plain, _)) in layers::<T>(activation).into_iter().zip(plain) {
+            let x = Tensor::from(fractions::<T, _>(input, 1).into_dyn());
+            let outputs = [&mut layer, &mut plain].map(|layer| {
+                layer.build(&input, &mut Rng::seed(1)).unwrap();
+                for (_, param) in layer.params_mut().into_iter().filter(|(name, _)| name.as_ref() == "bias") {
+                    let bias = special.iter().cycle().copied().take(param.value().len()).collect();
+                    param.set_value(Tensor::from_vec(&[param.value().len()], bias).unwrap()).unwrap();
+                }
+                layer.forward(&x).unwrap()
+            });
+            let [got, sums] = outputs;
+            let want = activation.forward(&sums).unwrap();
+            for (i, (got, want)) in got.as_slice().iter().zip(want.as_slice()).enumerate() {
+                let same = got == want || got.is_nan() && want.is_nan();
+                assert!(same, "{got} for {want} at {i}: {activation:?} within {} on {}", layer.kind(), isa());
+            }
+        }
+    }
+}
+
 #[test]
-fn convolution_is_accurate_and_the_same_on_any_number_of_threads() {
+fn every_instruction_set_is_accurate_on_any_number_of_threads() {
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         force_isa(isa).unwrap();
         for geometry in cases() {
             check::<f32>(&geometry);
             check::<f64>(&geometry);
         }
+        check_activations::<f32>();
+        check_activations::<f64>();
     }
 }

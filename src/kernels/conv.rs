@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use super::depthwise::GroupWeights;
 use super::direct::Right;
-use super::entry::FinishPiece;
+use super::epilogue::Epilogue;
 use super::kernel_matrix::KernelMatrix;
 use super::matmul::PackedMatrix;
 use super::patches::Patches;
@@ -63,14 +63,12 @@ fn is_depthwise(geometry: &Geometry2d) -> bool {
     geometry.groups == geometry.in_channels && geometry.groups == geometry.out_channels
 }
 
-/// `out[n,y,x,f] = bias[f] + sum over i,j,c of input[n, y*s+i*d-p, x*s+j*d-p, c] * kernel[i,j,c,f]`, then `finish`
-/// over pieces of whole positions while they are in the cache. `kernel` is the kernel, and what has been made of it.
+/// `out[n,y,x,f] = sum over i,j,c of input[n, y*s+i*d-p, x*s+j*d-p, c] * kernel[i,j,c,f]`, and what comes `after`. `kernel` is the kernel, and what has been made of it.
 pub(crate) fn forward<T: Element>(
     input: &[T],
     (kernel, prepared): (&[T], &PreparedKernel<T>),
-    bias: Option<&[T]>,
     geometry: &Geometry2d,
-    finish: FinishPiece<'_, T>,
+    after: Epilogue<'_, T>,
     out: &mut [T],
 ) {
     if out.is_empty() {
@@ -82,35 +80,33 @@ pub(crate) fn forward<T: Element>(
         Algorithm::ImplicitGemm | Algorithm::GroupVectors => {
             let patches = Patches::of_input(input, geometry);
             let packed = prepared.plain.get_or_init(|| PackedKernel::new(kernel, geometry));
-            return correlate(&patches, packed, bias, geometry.out_channels, finish, out);
+            return correlate(&patches, packed, geometry.out_channels, after, out);
         }
     };
     let transformed = transformed.get_or_init(|| WinogradKernel::new(kernel, geometry, tiles));
-    winograd::forward(input, winograd::Kernel::Packed(transformed), bias, geometry, finish, out);
+    winograd::forward(input, winograd::Kernel::Packed(transformed), geometry, after, out);
 }
 
 /// The same with a kernel that is used once: nothing is prepared that is not used at once.
 pub(crate) fn forward_once<T: Element>(
     input: &[T],
     kernel: &[T],
-    bias: Option<&[T]>,
     geometry: &Geometry2d,
-    finish: FinishPiece<'_, T>,
+    after: Epilogue<'_, T>,
     out: &mut [T],
 ) {
     if geometry.groups > 1 {
-        return forward(input, (kernel, &PreparedKernel::default()), bias, geometry, finish, out);
+        return forward(input, (kernel, &PreparedKernel::default()), geometry, after, out);
     }
-    convolve(input, &KernelMatrix::new(kernel, geometry.kernel_shape()), bias, geometry, finish, out);
+    convolve(input, &KernelMatrix::new(kernel, geometry.kernel_shape()), geometry, after, out);
 }
 
 /// The convolution of a geometry of one group with the kernel `matrix`.
 fn convolve<T: Element>(
     input: &[T],
     kernel: &KernelMatrix<'_, T>,
-    bias: Option<&[T]>,
     geometry: &Geometry2d,
-    finish: FinishPiece<'_, T>,
+    after: Epilogue<'_, T>,
     out: &mut [T],
 ) {
     if out.is_empty() {
@@ -121,32 +117,24 @@ fn convolve<T: Element>(
         Algorithm::WinogradF4 => TileSize::Four,
         Algorithm::ImplicitGemm | Algorithm::GroupVectors => {
             let patches = Patches::of_input(input, geometry);
-            return direct::correlate(
-                &patches,
-                Right::Once(kernel),
-                bias,
-                geometry.out_channels,
-                finish,
-                out,
-            );
+            return direct::correlate(&patches, Right::Once(kernel), geometry.out_channels, after, out);
         }
     };
-    winograd::forward(input, winograd::Kernel::Once(kernel, tiles), bias, geometry, finish, out);
+    winograd::forward(input, winograd::Kernel::Once(kernel, tiles), geometry, after, out);
 }
 
 /// The products of all patches with the kernels of their groups.
 fn correlate<T: Element>(
     patches: &Patches<'_, T>,
     kernel: &PackedKernel<T>,
-    bias: Option<&[T]>,
     filters: usize,
-    finish: FinishPiece<'_, T>,
+    after: Epilogue<'_, T>,
     out: &mut [T],
 ) {
     match kernel {
-        PackedKernel::Few(weights) => depthwise::correlate(patches, weights, bias, finish, out),
+        PackedKernel::Few(weights) => depthwise::correlate(patches, weights, after, out),
         PackedKernel::Groups(groups) => {
-            direct::correlate(patches, Right::Packed(groups), bias, filters, finish, out);
+            direct::correlate(patches, Right::Packed(groups), filters, after, out);
         }
     }
 }
@@ -239,11 +227,12 @@ mod tests {
                 dw[weight] += grad[output] * x[input];
             });
 
+            let after = Epilogue::bias(Some(&bias));
             let mut out = vec![f32::NAN; y.len()];
-            forward(&x, (&kernel, &PreparedKernel::default()), Some(&bias), &geometry, &|_| {}, &mut out);
+            forward(&x, (&kernel, &PreparedKernel::default()), &geometry, after, &mut out);
             prop_assert_eq!(&out, &y);
             out.fill(f32::NAN);
-            forward_once(&x, &kernel, Some(&bias), &geometry, &|_| {}, &mut out);
+            forward_once(&x, &kernel, &geometry, after, &mut out);
             prop_assert_eq!(out, y);
             let mut out = vec![f32::NAN; dx.len()];
             backward_input(&grad, &kernel, &geometry, &mut out);

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::entry::FinishPiece;
+use super::epilogue::{Bend, Epilogue};
 use super::matmul::threads;
 use super::patches::Patches;
 use super::pieces::each_chunk;
@@ -28,25 +28,24 @@ impl<T: Element> GroupWeights<T> {
     }
 }
 
-/// `out[n,y,x,f] = bias[f] + sum over taps and c of source[...,group of f + c] * weights[tap,c,f]`, then `finish` over
-/// each row of positions.
+/// `out[n,y,x,f] = sum over taps and c of source[...,group of f + c] * weights[tap,c,f]`, and what comes `after`.
 pub(super) fn correlate<T: Element>(
     patches: &Patches<'_, T>,
     weights: &GroupWeights<T>,
-    bias: Option<&[T]>,
-    finish: FinishPiece<'_, T>,
+    after: Epilogue<'_, T>,
     out: &mut [T],
 ) {
     let work = out.len() * patches.rows.taps * patches.cols.taps * weights.block;
     let line = patches.cols.positions * patches.channels;
     let threads = threads(work);
+    let Epilogue { bias, bend, finish } = after;
     let lines = (out.len() / line).div_ceil(2 * threads).clamp(1, BAND_LINES);
     each_chunk(threads > 1, out, lines * line, |band, out| {
         let first = band * lines;
         match weights.block {
-            2 => T::dispatch(isa(), Band::<T, 2> { patches, weights, bias, first, out }),
-            4 => T::dispatch(isa(), Band::<T, 4> { patches, weights, bias, first, out }),
-            _ => T::dispatch(isa(), Band::<T, 1> { patches, weights, bias, first, out }),
+            2 => T::dispatch(isa(), Band::<T, 2> { patches, weights, bias, bend, first, out }),
+            4 => T::dispatch(isa(), Band::<T, 4> { patches, weights, bias, bend, first, out }),
+            _ => T::dispatch(isa(), Band::<T, 1> { patches, weights, bias, bend, first, out }),
         }
         finish(out);
     });
@@ -65,6 +64,7 @@ struct Band<'a, T, const BLOCK: usize> {
     patches: &'a Patches<'a, T>,
     weights: &'a GroupWeights<T>,
     bias: Option<&'a [T]>,
+    bend: Bend<T>,
     first: usize,
     out: &'a mut [T],
 }
@@ -176,6 +176,7 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
                         }
                     }
                 }
+                self.bend.apply(simd, std::array::from_mut(&mut sums));
                 let out = &mut out[col * channels + first..];
                 if channels < S::LANES {
                     for x in 0..X {
@@ -237,6 +238,7 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
                         }
                     }
                 }
+                self.bend.apply(simd, &mut sums);
                 let out = &mut out[col * channels + first..];
                 for v in 0..PAIR {
                     let mut vectors = [sums[0][v]; COLUMNS];
@@ -273,6 +275,7 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
                         }
                     }
                 }
+                self.bend.apply(simd, std::array::from_mut(&mut sums));
                 let out = &mut out[col * channels + first..];
                 for v in 0..PAIR {
                     simd.store(sums[v], &mut out[v * S::LANES..]);

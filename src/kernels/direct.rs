@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::aligned::room;
 use super::disjoint::{Rows, each_columns};
-use super::entry::FinishPiece;
+use super::epilogue::Epilogue;
 use super::field::{Field, Scratch, in_place};
 use super::kept::with_kept;
 use super::kernel_matrix::KernelMatrix;
@@ -40,14 +40,12 @@ struct Memory<T> {
     panel: Vec<T>,
 }
 
-/// The products of all patches with the kernels of their groups, then `finish` over each block of positions while it
-/// is in the cache.
+/// The products of all patches with the kernels of their groups, and what comes `after`.
 pub(super) fn correlate<T: Element>(
     patches: &Patches<'_, T>,
     right: Right<'_, T>,
-    bias: Option<&[T]>,
     filters: usize,
-    finish: FinishPiece<'_, T>,
+    after: Epilogue<'_, T>,
     out: &mut [T],
 ) {
     let groups = match right {
@@ -63,8 +61,9 @@ pub(super) fn correlate<T: Element>(
 
     if let (Right::Once(kernel), true) = (right, pixels > block) {
         let packed = PackedMatrix::of_kernel(kernel);
-        return correlate(patches, Right::Packed(&[packed]), bias, filters, finish, out);
+        return correlate(patches, Right::Packed(&[packed]), filters, after, out);
     }
+    let store = |filters: Range<usize>| Finish::Store(after.bias.map(|bias| &bias[filters]), after.bend);
     // The filters `piece` of the positions from `first` on.
     let compute = |first: usize, piece: Range<usize>, mut out: Rows<'_, T>| {
         with_kept(|Memory { field: scratch, panel: room_of_panel }: &mut Memory<T>| {
@@ -78,7 +77,7 @@ pub(super) fn correlate<T: Element>(
                         let columns =
                             piece.start.max(start) - start..piece.end.min(start + group_out) - start;
                         let place = start + columns.start - piece.start;
-                        let finish = Finish::Store(bias.map(|bias| &bias[start..start + group_out]));
+                        let finish = store(start..start + group_out);
                         let left = field.left(scratch, group * group_in);
                         let right = right.as_panels();
                         Block { left, right, columns, out: &mut out, place, finish }.compute();
@@ -91,7 +90,7 @@ pub(super) fn correlate<T: Element>(
                         let values = room(room_of_panel, k * panel.width);
                         kernel.pack_panel(&panel, values);
                         let columns = panel.first..filters.min(panel.first + panel.width);
-                        let finish = Finish::Store(bias.map(|bias| &bias[columns.clone()]));
+                        let finish = store(columns.clone());
                         let (left, right) = (field.left(scratch, 0), Panels { isa, k, values });
                         let (columns, place) = (0..columns.len(), columns.start - piece.start);
                         Block { left, right, columns, out: &mut out, place, finish }.compute();
@@ -103,14 +102,14 @@ pub(super) fn correlate<T: Element>(
     if threads == 1 || pixels > block {
         each_chunk(threads > 1, out, block * filters, |index, out| {
             compute(index * block, 0..filters, Rows::new(out, filters));
-            finish(out);
+            (after.finish)(out);
         });
     } else {
         // One block: the threads share the filters, and so each reads only its part of the kernel.
         let unit = if groups == 1 { panel_width::<T>(isa, k) } else { group_out };
         let width = filters.div_ceil(unit).div_ceil(threads) * unit;
         each_columns(true, Rows::new(out, filters), 0, width, &|piece, out| compute(0, piece, out));
-        finish(out);
+        (after.finish)(out);
     }
 }
 

@@ -2,6 +2,7 @@
 //! again, with that crate's settings, in every crate that uses it.
 
 use super::conv::{self, PreparedKernel};
+use super::epilogue::Epilogue;
 use super::matmul::{self, PackedMatrix};
 use super::pool::{self, Divisor, Taken, Won};
 use super::simd::SimdElement;
@@ -25,26 +26,21 @@ macro_rules! entries {
     };
 }
 
-/// What is done to pieces of whole positions of an output while they are in the cache.
-pub type FinishPiece<'a, T> = &'a (dyn Fn(&mut [T]) + Sync);
-
 entries! {
     /// See [`conv::forward`].
     conv_forward = conv::forward, (
         input: &[Self],
         kernel: (&[Self], &PreparedKernel<Self>),
-        bias: Option<&[Self]>,
         geometry: &Geometry2d,
-        finish: FinishPiece<'_, Self>,
+        after: Epilogue<'_, Self>,
         out: &mut [Self],
     );
     /// See [`conv::forward_once`].
     conv_forward_once = conv::forward_once, (
         input: &[Self],
         kernel: &[Self],
-        bias: Option<&[Self]>,
         geometry: &Geometry2d,
-        finish: FinishPiece<'_, Self>,
+        after: Epilogue<'_, Self>,
         out: &mut [Self],
     );
     /// See [`conv::backward_input`].
@@ -60,7 +56,7 @@ entries! {
         bias: Option<&mut [Self]>,
     );
     /// See [`matmul::product`].
-    product = matmul::product, (a: &[Self], b: &PackedMatrix<Self>, bias: Option<&[Self]>, out: &mut [Self]);
+    product = matmul::product, (a: &[Self], b: &PackedMatrix<Self>, after: Epilogue<'_, Self>, out: &mut [Self]);
     /// See [`pool::max`].
     max_pool = pool::max, (input: &[Self], geometry: &Geometry2d, out: &mut [Self], taken: Taken<'_>);
     /// See [`pool::max_backward`].

@@ -13,6 +13,7 @@
 use std::ops::Range;
 
 use super::disjoint::Rows;
+use super::epilogue::{Bend, Epilogue};
 use super::kept::with_kept;
 use super::kernel_matrix::KernelMatrix;
 use super::pieces::{each_chunk, equal_pieces};
@@ -237,8 +238,8 @@ impl Row {
 /// What becomes of a finished tile.
 #[derive(Clone, Copy)]
 pub(crate) enum Finish<'a, T> {
-    /// The output is overwritten with the product, and the bias of each column added.
-    Store(Option<&'a [T]>),
+    /// The output is overwritten with the product, the bias of each column added, and bent.
+    Store(Option<&'a [T]>, Bend<T>),
     /// The product is added to the output.
     Add,
 }
@@ -333,7 +334,7 @@ impl<T: Element> Block<'_, '_, T> {
     ) {
         let mut room = [T::zero(); MAX_PANEL * MAX_LANES];
         let start = match self.finish {
-            Finish::Store(Some(bias)) => {
+            Finish::Store(Some(bias), _) => {
                 let bias = &bias[self.columns.start..][columns.clone()];
                 match bias.len() % S::LANES {
                     0 => bias,
@@ -343,7 +344,7 @@ impl<T: Element> Block<'_, '_, T> {
                     }
                 }
             }
-            Finish::Store(None) | Finish::Add => &[],
+            Finish::Store(None, _) | Finish::Add => &[],
         };
         let tiles = Tiles { block: self, rows, columns, start };
         tiles! { tiles, simd, across, size, 4 x [1 2 3 4 5 6] 2 x [1 2 3 4 5 6 7 8 9 10 11 12] 1 x [1 2 3 4 5 6 12] }
@@ -440,6 +441,9 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
             let panel;
             (panel, next) = next.split_at(size);
             add(panel, next, &mut sums);
+            if let Finish::Store(_, bend) = block.finish {
+                bend.apply(simd, &mut sums);
+            }
             if place.len() == width {
                 let out: [&mut [T]; M] = block.out.part(row, place);
                 let adds = matches!(block.finish, Finish::Add);
@@ -471,7 +475,7 @@ impl<T: Element> Finish<'_, T> {
     #[inline(never)]
     fn write(self, sums: &[T], out: &mut [T]) {
         match self {
-            Finish::Store(_) => out.copy_from_slice(&sums[..out.len()]),
+            Finish::Store(..) => out.copy_from_slice(&sums[..out.len()]),
             Finish::Add => sum::add(out, &sums[..out.len()]),
         }
     }
@@ -507,13 +511,13 @@ fn add_products<T: Element, S: Simd<T>, const M: usize, const V: usize>(
     }
 }
 
-/// `out = a * b + bias`, for `a` of `m x k` and `out` of `m x n`, both without gaps between rows.
-pub(crate) fn product<T: Element>(a: &[T], b: &PackedMatrix<T>, bias: Option<&[T]>, out: &mut [T]) {
+/// `out = a * b` and what comes `after`, for `a` of `m x k` and `out` of `m x n`, both without gaps between rows.
+pub(crate) fn product<T: Element>(a: &[T], b: &PackedMatrix<T>, after: Epilogue<'_, T>, out: &mut [T]) {
     with_kept(|rows| {
         Row::dense(rows, BLOCK_ROWS, b.k);
         let left =
             |first| Left::Runs { values: &a[first * b.k..], rows, runs: Runs::one(b.k), all_live: true };
-        each_block(b, out, Finish::Store(bias), left);
+        each_block(b, out, after, left);
     });
 }
 
@@ -523,15 +527,16 @@ pub(crate) fn product_here<T: Element>(a: &[T], b: &PackedMatrix<T>, out: &mut [
         Row::dense(rows, out.len() / b.n, b.k);
         let left = Left::Runs { values: a, rows, runs: Runs::one(b.k), all_live: true };
         let (right, out) = (b.as_panels(), &mut Rows::new(out, b.n));
-        Block { left, right, columns: 0..b.n, out, place: 0, finish: Finish::Store(None) }.compute();
+        Block { left, right, columns: 0..b.n, out, place: 0, finish: Finish::Store(None, Bend::Straight) }
+            .compute();
     });
 }
 
-/// The product of `left(first row)` and `b` for every block of rows of `out`.
+/// The product of `left(first row)` and `b` for every block of rows of `out`, and what comes `after`.
 fn each_block<'a, T: Element>(
     b: &PackedMatrix<T>,
     out: &mut [T],
-    finish: Finish<'_, T>,
+    after: Epilogue<'_, T>,
     left: impl Fn(usize) -> Left<'a, T> + Sync,
 ) {
     let n = b.n;
@@ -539,8 +544,10 @@ fn each_block<'a, T: Element>(
         return;
     }
     each_chunk(threads(out.len() * b.k) > 1, out, BLOCK_ROWS * n, |index, out| {
-        let (left, right, out) = (left(index * BLOCK_ROWS), b.as_panels(), &mut Rows::new(out, n));
-        Block { left, right, columns: 0..n, out, place: 0, finish }.compute();
+        let (left, right, rows) = (left(index * BLOCK_ROWS), b.as_panels(), &mut Rows::new(out, n));
+        let finish = Finish::Store(after.bias, after.bend);
+        Block { left, right, columns: 0..n, out: rows, place: 0, finish }.compute();
+        (after.finish)(out);
     });
 }
 
@@ -585,12 +592,13 @@ mod tests {
         fn products_of_whole_numbers_are_exact(m in 0_usize..110, k in 0_usize..20, n in 1_usize..140) {
             let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
             let want = naive(&a, &b, &bias, (m, k, n));
+            let after = Epilogue::bias(Some(&bias));
             let mut out = vec![f32::NAN; m * n];
-            product(&a, &PackedMatrix::new((&b, n), k, n), Some(&bias), &mut out);
+            product(&a, &PackedMatrix::new((&b, n), k, n), after, &mut out);
             prop_assert_eq!(&out, &want);
 
             out.fill(f32::NAN);
-            product(&a, &PackedMatrix::transposed(&transpose(&b, k, n), k, n), Some(&bias), &mut out);
+            product(&a, &PackedMatrix::transposed(&transpose(&b, k, n), k, n), after, &mut out);
             prop_assert_eq!(&out, &want);
         }
 

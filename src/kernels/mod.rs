@@ -7,6 +7,7 @@ mod depthwise_gradient;
 mod direct;
 mod disjoint;
 pub(crate) mod entry;
+pub(crate) mod epilogue;
 mod field;
 mod kept;
 mod kernel_matrix;

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use ndarray::ArrayView1;
 
 use super::weights::{Spec, Weights, delegate_to_weights};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::matmul::PackedMatrix;
 use crate::layer::{Saved, Step, Tape};
 use crate::memory::len_of;
@@ -155,16 +156,6 @@ impl<T: Element> Dense<T> {
         }
     }
 
-    /// `x * kernel + bias`, before the activation, to `out`.
-    fn pre_activation(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
-        let (features, kernel) = self.kernel_for(x)?;
-        let out = out.unwritten(KIND, &self.output_shape(x.shape())?)?;
-        let pack = || PackedMatrix::new((kernel.as_slice(), self.units), features, self.units);
-        let packed = self.weights.prepared().get_or_init(pack);
-        T::product(x.as_slice(), packed, self.weights.bias(), out);
-        Ok(())
-    }
-
     /// Adds up the gradients of the weights; returns the gradient before the activation, as a matrix, and the input's
     /// shape.
     fn backward_weights(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<(Tensor<T>, Vec<usize>)> {
@@ -207,16 +198,21 @@ impl<T: Element> Layer<T> for Dense<T> {
 
     fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
         let mut y = Tensor::default();
-        self.pre_activation(x, &mut y)?;
-        self.activation.on(y)
+        self.forward_into(x, &mut y)?;
+        Ok(y)
     }
 
     fn forward_into(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
-        self.pre_activation(x, out)?;
-        *out = self.activation.on(std::mem::take(out))?;
+        self.activation.check::<T>()?;
+        let (features, kernel) = self.kernel_for(x)?;
+        let out = out.unwritten(KIND, &self.output_shape(x.shape())?)?;
+        let pack = || PackedMatrix::new((kernel.as_slice(), self.units), features, self.units);
+        let packed = self.weights.prepared().get_or_init(pack);
+        let (bend, rest) = self.activation.in_registers();
+        let finish = |rows: &mut [T]| rest.apply(rows, self.units);
+        T::product(x.as_slice(), packed, Epilogue { bias: self.weights.bias(), bend, finish: &finish }, out);
         Ok(())
     }
-
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
         let (_, kernel) = self.kernel_for(&x)?;
         // Without packing all of the kernel, which the step changes.

@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array4, ArrayView1, ArrayView4};
 
 use super::{check_shape, contiguous, to_array};
+use crate::kernels::epilogue::Epilogue;
 use crate::memory::unwritten;
 use crate::{Element, Geometry2d, Result};
 
@@ -47,7 +48,8 @@ pub fn conv2d<T: Element>(
     let mut out = unwritten(OP, &shape)?;
     let kernel = contiguous(OP, kernel)?;
     let bias = bias.map(|bias| contiguous(OP, bias)).transpose()?;
-    T::conv_forward_once(&contiguous(OP, x)?, &kernel, bias.as_deref(), geometry, &|_| {}, &mut out);
+    let after = Epilogue::bias(bias.as_deref());
+    T::conv_forward_once(&contiguous(OP, x)?, &kernel, geometry, after, &mut out);
     to_array(OP, shape, out)
 }
 

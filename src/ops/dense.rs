@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 use super::{check_shape, contiguous, to_array};
+use crate::kernels::epilogue::Epilogue;
 use crate::memory::unwritten;
 use crate::{Element, Geometry2d, Result, Window2d};
 
@@ -41,7 +42,7 @@ pub fn dense<T: Element>(
     let bias = bias.map(|bias| contiguous(OP, bias)).transpose()?;
     match as_convolution(rows, inputs, outputs)? {
         Some(geometry) => {
-            T::conv_forward_once(&x, &kernel, bias.as_deref(), &geometry, &|_| {}, &mut out);
+            T::conv_forward_once(&x, &kernel, &geometry, Epilogue::bias(bias.as_deref()), &mut out);
         }
         None => match bias {
             Some(bias) if outputs > 0 => out.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(&bias)),

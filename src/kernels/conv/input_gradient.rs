@@ -8,6 +8,7 @@ use crate::geometry::{Geometry2d, Sampling, WindowAxis};
 use crate::kernels::aligned::room;
 use crate::kernels::depthwise::GroupWeights;
 use crate::kernels::depthwise_gradient;
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::matmul::PackedMatrix;
@@ -84,13 +85,13 @@ impl Phase<'_> {
                 let kernel = KernelMatrix::turned(kernel, shape, self.row.reads, self.col.reads);
                 let (in_channels, out_channels) = (out_channels, in_channels);
                 let geometry = Geometry2d { rows, cols, in_channels, out_channels, ..*self.geometry };
-                convolve(grad, &kernel, None, &geometry, &|_| {}, out);
+                convolve(grad, &kernel, &geometry, Epilogue::bias(None), out);
             }
             _ => {
                 let (rows, cols) = (self.row.reads, self.col.reads);
                 let packed = PackedKernel::transposed(kernel, self.geometry, &rows, &cols);
                 let patches = Patches { source: grad, channels: out_channels, rows, cols };
-                correlate(&patches, &packed, None, in_channels, &|_| {}, out);
+                correlate(&patches, &packed, in_channels, Epilogue::bias(None), out);
             }
         }
     }

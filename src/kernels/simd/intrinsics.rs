@@ -20,6 +20,7 @@ macro_rules! intrinsics {
         splat: $splat:ident, add: $add:ident, sub: $sub:ident, mul: $mul:ident, div: $div:ident,
         larger: |$i:ident, $j:ident| $larger:expr,
         max: |$g:ident, $h:ident| $max:expr,
+        clamp: |$k:ident, $low:ident, $high:ident| $clamp:expr,
         load: |$from:ident| $load:expr,
         store: |$to:ident, $stored:ident| $store:expr,
         mul_add: |$a:ident, $b:ident, $c:ident| $mul_add:expr,
@@ -89,6 +90,12 @@ macro_rules! intrinsics {
             fn max(self, $g: Self::V, $h: Self::V) -> Self::V {
                 // SAFETY: `self` proves that the processor has the instructions.
                 unsafe { $max }
+            }
+
+            #[inline(always)]
+            fn clamp(self, $k: Self::V, $low: Self::V, $high: Self::V) -> Self::V {
+                // SAFETY: `self` proves that the processor has the instructions.
+                unsafe { $clamp }
             }
 
             #[inline(always)]

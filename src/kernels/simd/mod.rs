@@ -73,6 +73,9 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
     /// As [`max`](Self::max), to the last bit, unless one of them is NaN: then either. It may be faster.
     fn larger(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// The numbers of `v`, those below `low` raised to it, and those above `high` lowered; NaN stays NaN.
+    fn clamp(self, v: Self::V, low: Self::V, high: Self::V) -> Self::V;
+
     /// `a * b + c`; rounded once where the hardware does so.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 
@@ -112,7 +115,7 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
         self.load(&to)
     }
 
-    /// Asks for the first numbers of `to`, which will be written soon, to be brought near; where the hardware can.
+    /// Asks for `to`, which will be written soon, to be brought near; where the hardware can.
     #[inline(always)]
     fn prefetch(self, to: &mut [T]) {
         prefetch::write(to);

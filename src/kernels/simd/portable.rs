@@ -61,6 +61,15 @@ macro_rules! portable {
             }
 
             #[inline(always)]
+            fn clamp(self, v: Self::V, low: Self::V, high: Self::V) -> Self::V {
+                std::array::from_fn(|lane| match v[lane] {
+                    x if x < low[lane] => low[lane],
+                    x if x > high[lane] => high[lane],
+                    x => x,
+                })
+            }
+
+            #[inline(always)]
             fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
                 // Not `f32::mul_add`: without FMA hardware that is a call into the C library.
                 std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])

@@ -4,13 +4,13 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T1, _mm_prefetch};
 
-/// Asks for the cache line where `to` starts, to write to it.
+/// Asks for all of `to` to come to the first-level cache, to be written.
 #[inline(always)]
 pub(super) fn write<T>(to: &mut [T]) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint, which no address makes invalid; processors without it pass over it.
-    unsafe {
-        _mm_prefetch::<_MM_HINT_ET0>(to.as_ptr().cast())
+    for line in to.chunks(64 / size_of::<T>()) {
+        // SAFETY: a hint, which no address makes invalid; processors without it pass over it.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.as_ptr().cast()) }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = to;

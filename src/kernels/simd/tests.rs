@@ -18,7 +18,8 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 0..=MAX_LANES + 1;
 struct Results<T> {
     vectors: Vectors,
     arithmetic: [Vec<T>; 8],
-    nan: [Vec<T>; 2],
+    nan: [Vec<T>; 3],
+    clamped: Vec<T>,
     splat: Vec<T>,
     spread: Vec<(usize, usize, Vec<T>)>,
     up_to: Vec<(Vec<T>, Vec<T>)>,
@@ -67,7 +68,8 @@ impl<T: Element> Kernel<T> for Operations<'_, T> {
                 simd.neg_mul_add(a, b, x),
             ]
             .map(lanes),
-            nan: [simd.max(a, nan), simd.max(nan, a)].map(lanes),
+            nan: [simd.max(a, nan), simd.max(nan, a), simd.clamp(nan, a, b)].map(lanes),
+            clamped: lanes(simd.clamp(a, simd.splat(T::of(-2.0)), simd.splat(T::of(3.0)))),
             splat: lanes(x),
             spread,
             up_to: LENGTHS.map(up_to).collect(),
@@ -91,6 +93,7 @@ fn every_operation<T: Element>(isa: Isa) {
     let want = [each(|a, b, _| a + b), each(|a, b, _| a - b), each(|a, b, _| a * b), each(|a, b, _| a / b)];
     assert_eq!(got.arithmetic[..4], want, "{isa}");
     assert_eq!(got.arithmetic[4..6], [each(|a, b, _| a.max(b)), each(|a, b, _| a.max(b))], "{isa}");
+    assert_eq!(got.clamped, each(|a, _, _| a.max(T::of(-2.0)).min(T::of(3.0))), "{isa}");
     assert!(got.nan.iter().flatten().all(|x| x.is_nan()), "{isa}");
     assert_eq!(got.arithmetic[6..], [each(|a, b, x| a * b + x), each(|a, b, x| x - a * b)], "{isa}");
     assert_eq!(got.splat, vec![x; lanes], "{isa}");

@@ -14,7 +14,7 @@ use crate::Element;
 use crate::geometry::Geometry2d;
 use crate::kernels::aligned::room;
 use crate::kernels::disjoint::Rows;
-use crate::kernels::entry::FinishPiece;
+use crate::kernels::epilogue::{Bend, Epilogue};
 use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::matmul::{Block, Finish, Left, Row, threads};
@@ -22,15 +22,14 @@ use crate::kernels::pieces::{each_chunk, each_piece};
 use crate::kernels::simd::{Isa, Runs, isa};
 
 /// The convolution of `input` with `kernel`, as [`conv::forward`](crate::kernels::conv::forward) has it, for kernels
-/// of 3x3 that move by one, without dilation and groups. `finish` gets whole positions of the output, each once.
+/// of 3x3 that move by one, without dilation and groups.
 ///
 /// An infinity or a NaN of the input reaches every output of the tiles that see it.
 pub(crate) fn forward<T: Element>(
     input: &[T],
     kernel: Kernel<'_, T>,
-    bias: Option<&[T]>,
     geometry: &Geometry2d,
-    finish: FinishPiece<'_, T>,
+    after: Epilogue<'_, T>,
     out: &mut [T],
 ) {
     let (isa, size) = match kernel {
@@ -45,14 +44,14 @@ pub(crate) fn forward<T: Element>(
             Some(blocking) => blocking,
             None => {
                 let packed = WinogradKernel::packed_for(isa, matrix, size);
-                return forward(input, Kernel::Packed(&packed), bias, geometry, finish, out);
+                return forward(input, Kernel::Packed(&packed), geometry, after, out);
             }
         },
     };
-    let problem = Problem { input, kernel, isa, size, bias, tiling, blocking, parallel: threads > 1 };
+    let problem = Problem { input, kernel, isa, size, after, tiling, blocking, parallel: threads > 1 };
     match size {
-        TileSize::Two => problem.forward::<Two, 2, 4>(finish, out),
-        TileSize::Four => problem.forward::<Four, 4, 6>(finish, out),
+        TileSize::Two => problem.forward::<Two, 2, 4>(out),
+        TileSize::Four => problem.forward::<Four, 4, 6>(out),
     }
 }
 
@@ -70,32 +69,28 @@ struct Problem<'a, T: Element> {
     kernel: Kernel<'a, T>,
     isa: Isa,
     size: TileSize,
-    bias: Option<&'a [T]>,
+    after: Epilogue<'a, T>,
     tiling: Tiling,
     blocking: Blocking,
     parallel: bool,
 }
 
 impl<T: Element> Problem<'_, T> {
-    fn forward<X: Transform<M, N>, const M: usize, const N: usize>(
-        &self,
-        finish: FinishPiece<'_, T>,
-        out: &mut [T],
-    ) {
+    fn forward<X: Transform<M, N>, const M: usize, const N: usize>(&self, out: &mut [T]) {
         let start = |band| self.tiling.output_of(0..band).end;
         match self.blocking.split {
             Split::Bands { tasks, block } => {
                 let first = |task| task * self.tiling.bands() / tasks;
                 each_piece(self.parallel, 0..tasks, out, &|task| start(first(task)), &|task, piece| {
                     self.bands::<X, M, N>(first(task)..first(task + 1), block, piece);
-                    finish(piece);
+                    (self.after.finish)(piece);
                 });
             }
             Split::Filters { bands } => {
                 let all = self.tiling.bands();
                 let steps = |step: usize| start(all.min(step * bands));
                 each_piece(false, 0..all.div_ceil(bands), out, &steps, &|step, piece| {
-                    self.filters::<X, M, N>(step * bands..all.min((step + 1) * bands), finish, piece);
+                    self.filters::<X, M, N>(step * bands..all.min((step + 1) * bands), piece);
                 });
             }
         }
@@ -139,7 +134,6 @@ impl<T: Element> Problem<'_, T> {
     fn filters<X: Transform<M, N>, const M: usize, const N: usize>(
         &self,
         bands: Range<usize>,
-        finish: FinishPiece<'_, T>,
         out: &mut [T],
     ) {
         let Blocking { tile_stride, product_stride, .. } = self.blocking;
@@ -161,12 +155,12 @@ impl<T: Element> Problem<'_, T> {
                     self.transform_output::<X, _, M, N>(group, products, target, [M * GROUP, GROUP], outputs);
                 });
             });
-            self.put_together(bands, outputs, finish, out);
+            self.put_together(bands, outputs, out);
         });
     }
 
     /// Writes the rows of the output from the tiles `outputs` of every group.
-    fn put_together(&self, bands: Range<usize>, outputs: &[T], finish: FinishPiece<'_, T>, out: &mut [T]) {
+    fn put_together(&self, bands: Range<usize>, outputs: &[T], out: &mut [T]) {
         let [_, height, width, depth] = self.tiling.geometry.output_shape();
         let size = self.tiling.size;
         let tiles = bands.len() * self.tiling.cols;
@@ -181,7 +175,7 @@ impl<T: Element> Problem<'_, T> {
                     out.copy_from_slice(&outputs[position * GROUP..][..out.len()]);
                 }
             }
-            finish(out);
+            (self.after.finish)(out);
         });
     }
 
@@ -220,12 +214,12 @@ impl<T: Element> Problem<'_, T> {
             let values = &transformed[point * point_stride..];
             let left = Left::Runs { values, rows, runs, all_live: true };
             let (right, place) = (group.at(point), point * GROUP);
-            let (columns, finish) = (columns.clone(), Finish::Store(None));
+            let (columns, finish) = (columns.clone(), Finish::Store(None, Bend::Straight));
             Block { left, right, columns, out: &mut out, place, finish }.compute();
         }
     }
 
-    /// Transforms the products of a group back, and adds the bias.
+    /// Transforms the products of a group back, adds the bias, and bends the sums.
     fn transform_output<X: Transform<M, N>, F: Fn(usize) -> Target, const M: usize, const N: usize>(
         &self,
         group: usize,
@@ -238,7 +232,8 @@ impl<T: Element> Problem<'_, T> {
         let work = OutputTransform::<T, X, F, M, N> {
             products,
             filters: filters.len(),
-            bias: self.bias.map(|bias| &bias[filters]),
+            bias: self.after.bias.map(|bias| &bias[filters]),
+            bend: self.after.bend,
             target,
             row_stride,
             col_stride,

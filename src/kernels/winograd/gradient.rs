@@ -20,6 +20,7 @@ use crate::Element;
 use crate::geometry::Geometry2d;
 use crate::kernels::aligned::room;
 use crate::kernels::disjoint::{Rows, each_columns};
+use crate::kernels::epilogue::Bend;
 use crate::kernels::kept::with_kept;
 use crate::kernels::matmul::{Block, Finish, Left, Panel, Panels, Row, each_panel_of, threads};
 use crate::kernels::pieces::{each_chunk, even_pieces};
@@ -159,7 +160,15 @@ impl<T: Element> Problem<'_, T> {
                     let left = Left::Columns { values, rows: starts, first: channels.start };
                     let right = Panels { isa: self.isa, k: count, values: &grads[point * point_len..] };
                     let (columns, out) = (0..filters.len(), &mut Rows::new(products, GROUP));
-                    Block { left, right, columns, out, place: 0, finish: Finish::Store(None) }.compute();
+                    Block {
+                        left,
+                        right,
+                        columns,
+                        out,
+                        place: 0,
+                        finish: Finish::Store(None, Bend::Straight),
+                    }
+                    .compute();
                 }
                 let row = self.tiling.geometry.out_channels;
                 let work =

@@ -1,10 +1,11 @@
-//! The transform back: `A^T m A` for every tile `m` of products and every filter, plus the bias.
+//! The transform back: `A^T m A` for every tile `m` of products and every filter, plus the bias, bent.
 
 use std::marker::PhantomData;
 
 use super::kernel::GROUP;
 use super::points::Transform;
 use crate::Element;
+use crate::kernels::epilogue::Bend;
 use crate::kernels::simd::{Kernel, Simd};
 
 /// Where in the output a tile goes.
@@ -23,6 +24,7 @@ pub(super) struct OutputTransform<'a, T, X, F, const M: usize, const N: usize> {
     pub(super) products: &'a [T],
     pub(super) filters: usize,
     pub(super) bias: Option<&'a [T]>,
+    pub(super) bend: Bend<T>,
     pub(super) target: F,
     pub(super) row_stride: usize,
     pub(super) col_stride: usize,
@@ -66,10 +68,13 @@ where
                     }
                 }
                 for (i, half) in half.into_iter().enumerate().take(rows) {
-                    let row = X::output(simd, half);
+                    let mut row = X::output(simd, half);
+                    for value in &mut row {
+                        *value = simd.add(*value, bias);
+                    }
+                    self.bend.apply(simd, std::array::from_mut(&mut row));
                     let out = &mut self.out[start + i * self.row_stride + lane..];
                     for (value, out) in row.into_iter().zip(out.chunks_mut(self.col_stride)).take(cols) {
-                        let value = simd.add(value, bias);
                         if lanes == S::LANES {
                             simd.store(value, out);
                         } else {

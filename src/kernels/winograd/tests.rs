@@ -5,6 +5,7 @@ use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::geometry::Geometry2d;
+use crate::kernels::epilogue::{Bend, Epilogue};
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::on;
 use crate::kernels::simd::Isa;
@@ -106,7 +107,7 @@ proptest! {
             for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
                 let packed = WinogradKernel::packed_for(isa, &KernelMatrix::new(&kernel, geometry.kernel_shape()), size);
                 let mut out = vec![f32::NAN; want.len()];
-                forward(&x, Kernel::Packed(&packed), Some(&bias), &geometry, &|_| {}, &mut out);
+                forward(&x, Kernel::Packed(&packed), &geometry, Epilogue::bias(Some(&bias)), &mut out);
                 for ((got, want), size) in out.iter().zip(&want).zip(&sizes) {
                     let error = (f64::from(*got) - want).abs();
                     // The bias is rounded once more.
@@ -187,7 +188,9 @@ fn the_number_of_threads_changes_nothing() {
             let packed = WinogradKernel::new(&kernel, &geometry, size);
             let run = |threads| {
                 let mut out = vec![f32::NAN; len(geometry.output_shape())];
-                on(threads, || forward(&x, Kernel::Packed(&packed), None, &geometry, &|_| {}, &mut out));
+                on(threads, || {
+                    forward(&x, Kernel::Packed(&packed), &geometry, Epilogue::bias(None), &mut out)
+                });
                 out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
             };
             let one = run(1);
@@ -210,7 +213,7 @@ fn finish_gets_every_output_once_and_whole_positions() {
         let x = numbers(len(geometry.input_shape()), 1);
         let packed = WinogradKernel::new(&numbers(len(geometry.kernel_shape()), 2), &geometry, size);
         let mut plain = vec![f32::NAN; len(geometry.output_shape())];
-        forward(&x, Kernel::Packed(&packed), None, &geometry, &|_| {}, &mut plain);
+        forward(&x, Kernel::Packed(&packed), &geometry, Epilogue::bias(None), &mut plain);
         let depth = geometry.out_channels;
         for threads in [1, 4] {
             let mut doubled = vec![f32::NAN; plain.len()];
@@ -218,7 +221,8 @@ fn finish_gets_every_output_once_and_whole_positions() {
                 assert_eq!(piece.len() % depth, 0);
                 piece.iter_mut().for_each(|value| *value *= 2.0);
             };
-            on(threads, || forward(&x, Kernel::Packed(&packed), None, &geometry, &finish, &mut doubled));
+            let after = Epilogue { bias: None, bend: Bend::Straight, finish: &finish };
+            on(threads, || forward(&x, Kernel::Packed(&packed), &geometry, after, &mut doubled));
             assert!(plain.iter().zip(&doubled).all(|(plain, doubled)| plain * 2.0 == *doubled));
         }
     }
@@ -245,5 +249,5 @@ fn scratch_is_bounded() {
 fn an_empty_batch_is_no_work() {
     let geometry = Window2d::new(3).conv(&[0, 8, 8, 4], &[3, 3, 4, 4]).unwrap();
     let packed = WinogradKernel::new(&[1.0_f32; 144], &geometry, TileSize::Four);
-    forward(&[], Kernel::Packed(&packed), None, &geometry, &|_| {}, &mut []);
+    forward(&[], Kernel::Packed(&packed), &geometry, Epilogue::bias(None), &mut []);
 }

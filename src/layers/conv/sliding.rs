@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use super::finish::Finish;
 use crate::geometry::maps;
 use crate::kernels::conv::PreparedKernel;
+use crate::kernels::epilogue::Epilogue;
 use crate::layer::{Saved, Step, Tape};
 use crate::layers::weights::{Spec, Weights, delegate_to_weights};
 use crate::memory::{len_of, unwritten};
@@ -183,8 +184,8 @@ impl<T: Element> Convolution<T> {
         }
     }
 
-    /// The convolution with the layer's weights, which will change after it if they are to be used once, to `out`, each tile
-    /// of it through `activation`; returns the padded input, if it had to be padded before.
+    /// The convolution with the layer's weights, which will change after it if they are to be used once, to `out`, through
+    /// `activation`; returns the padded input, if it had to be padded before.
     fn convolve(
         &self,
         x: &Tensor<T>,
@@ -196,12 +197,14 @@ impl<T: Element> Convolution<T> {
         let padded: Option<Tensor<T>> = padding.map(pad).transpose()?;
         let out = out.unwritten(self.kind, &geometry.output_shape())?;
         let x = padded.as_ref().unwrap_or(x).as_slice();
-        let (kernel, bias) = (self.kernel()?, self.weights.bias());
-        let finish = |tile: &mut [T]| activation.apply(tile, geometry.out_channels);
+        let kernel = self.kernel()?;
+        let (bend, rest) = activation.in_registers();
+        let finish = |piece: &mut [T]| rest.apply(piece, geometry.out_channels);
+        let after = Epilogue { bias: self.weights.bias(), bend, finish: &finish };
         if use_once {
-            T::conv_forward_once(x, kernel, bias, &geometry, &finish, out);
+            T::conv_forward_once(x, kernel, &geometry, after, out);
         } else {
-            T::conv_forward(x, (kernel, &self.weights.prepared().packed), bias, &geometry, &finish, out);
+            T::conv_forward(x, (kernel, &self.weights.prepared().packed), &geometry, after, out);
         }
         Ok(padded)
     }

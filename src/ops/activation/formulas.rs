@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::Activation;
 use crate::Element;
+use crate::kernels::epilogue::Bend;
 
 /// Elements from which the work is shared among threads.
 pub(super) const PARALLEL_LEN: usize = 1 << 15;
@@ -17,6 +18,22 @@ pub(super) const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const GELU_CUBIC: f64 = 0.044_715;
 
 impl Activation {
+    /// The part of the activation that vectors of sums go through before they are written, and the part that is left.
+    /// The parameters must have passed [`check`](Self::check).
+    pub(crate) fn in_registers<T: Element>(self) -> (Bend<T>, Activation) {
+        let bend = match self {
+            Activation::Relu => Bend::Clamp(T::zero(), T::infinity()),
+            Activation::Relu6 => Bend::Clamp(T::zero(), T::of(6.0)),
+            Activation::HardTanh { min, max } => Bend::Clamp(T::of(min), T::of(max)),
+            Activation::LeakyRelu { negative_slope } => match T::of(negative_slope) {
+                slope if slope > T::zero() && slope <= T::one() => Bend::Leak(slope),
+                _ => return (Bend::Straight, self),
+            },
+            _ => return (Bend::Straight, self),
+        };
+        (bend, Activation::Linear)
+    }
+
     /// Replaces `values`, rows of `channels`, with their activations. The parameters must have passed
     /// [`check`](Self::check).
     pub(crate) fn apply<T: Element>(self, values: &mut [T], channels: usize) {
