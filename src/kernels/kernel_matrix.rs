@@ -3,9 +3,13 @@
 use std::ops::Range;
 
 use super::matmul::{Panel, each_panel_of};
-use super::simd::Isa;
+use super::simd::{Isa, prefetch_read};
+use super::transpose::transpose;
 use crate::Element;
 use crate::geometry::Sampling;
+
+/// Rows between the one that is copied and the one that is asked for.
+const AHEAD: usize = 12;
 
 /// A kernel of one group as a matrix: a row for each tap and channel, a column for each filter.
 #[derive(Clone, Copy)]
@@ -57,8 +61,11 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
         for (tap, out) in out.chunks_mut(self.depth * stride).take(self.taps).enumerate() {
             let Some([rows, cols]) = &self.turned else {
                 let from = &self.values[tap * channels * filters + columns.start..];
-                for (from, out) in from.chunks(filters).zip(out.chunks_mut(stride)) {
-                    out[..count].copy_from_slice(&from[..count]);
+                for (row, out) in out.chunks_mut(stride).take(channels).enumerate() {
+                    if let Some(ahead) = from.get((row + AHEAD) * filters..) {
+                        prefetch_read(&ahead[..count.min(ahead.len())]);
+                    }
+                    out[..count].copy_from_slice(&from[row * filters..][..count]);
                 }
                 continue;
             };
@@ -82,21 +89,6 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
         self.copy(first..first + count, width, out);
         if count < width {
             out.chunks_exact_mut(width).for_each(|row| row[count..].fill(T::zero()));
-        }
-    }
-}
-
-/// Writes the transpose of a matrix of so many columns, a few rows, to rows that are `stride` apart: in blocks that stay in
-/// the first-level cache, and are read in long runs.
-fn transpose<T: Copy>(from: &[T], columns: usize, out: &mut [T], stride: usize) {
-    const BLOCK: usize = 256;
-    for first in (0..columns).step_by(BLOCK) {
-        let out = &mut out[first * stride..];
-        for (row, from) in from.chunks_exact(columns).enumerate() {
-            let from = &from[first..columns.min(first + BLOCK)];
-            for (out, value) in out[row..].iter_mut().step_by(stride).zip(from) {
-                *out = *value;
-            }
         }
     }
 }

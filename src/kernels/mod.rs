@@ -19,6 +19,7 @@ pub(crate) mod pool;
 pub(crate) mod simd;
 mod spare;
 pub(crate) mod sum;
+mod transpose;
 mod winograd;
 
 pub(crate) use spare::{Buffer, recycle, take_spare};

@@ -34,6 +34,10 @@ intrinsics! {
     larger: |a, b| _mm256_max_ps(b, a),
     max: |a, b| _mm256_blendv_ps(_mm256_max_ps(b, a), b, _mm256_cmp_ps::<_CMP_UNORD_Q>(b, b)),
     clamp: |v, low, high| _mm256_min_ps(high, _mm256_max_ps(low, v)),
+    zip: |a, b| {
+        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+    },
     load: |from| _mm256_loadu_ps(from),
     store: |to, v| _mm256_storeu_ps(to, v),
     mul_add: |a, b, c| _mm256_fmadd_ps(a, b, c),
@@ -55,6 +59,10 @@ intrinsics! {
     larger: |a, b| _mm256_max_pd(b, a),
     max: |a, b| _mm256_blendv_pd(_mm256_max_pd(b, a), b, _mm256_cmp_pd::<_CMP_UNORD_Q>(b, b)),
     clamp: |v, low, high| _mm256_min_pd(high, _mm256_max_pd(low, v)),
+    zip: |a, b| {
+        let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+        [_mm256_permute2f128_pd::<0x20>(low, high), _mm256_permute2f128_pd::<0x31>(low, high)]
+    },
     load: |from| _mm256_loadu_pd(from),
     store: |to, v| _mm256_storeu_pd(to, v),
     mul_add: |a, b, c| _mm256_fmadd_pd(a, b, c),

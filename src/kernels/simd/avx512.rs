@@ -53,6 +53,11 @@ intrinsics! {
     larger: |a, b| _mm512_max_ps(b, a),
     max: |a, b| _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(b, b), _mm512_max_ps(b, a), b),
     clamp: |v, low, high| _mm512_min_ps(high, _mm512_max_ps(low, v)),
+    zip: |a, b| {
+        let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        let second = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        [_mm512_permutex2var_ps(a, first, b), _mm512_permutex2var_ps(a, second, b)]
+    },
     load: |from| _mm512_loadu_ps(from),
     store: |to, v| _mm512_storeu_ps(to, v),
     mul_add: |a, b, c| _mm512_fmadd_ps(a, b, c),
@@ -75,6 +80,11 @@ intrinsics! {
     larger: |a, b| _mm512_max_pd(b, a),
     max: |a, b| _mm512_mask_blend_pd(_mm512_cmp_pd_mask::<_CMP_UNORD_Q>(b, b), _mm512_max_pd(b, a), b),
     clamp: |v, low, high| _mm512_min_pd(high, _mm512_max_pd(low, v)),
+    zip: |a, b| {
+        let first = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+        let second = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+        [_mm512_permutex2var_pd(a, first, b), _mm512_permutex2var_pd(a, second, b)]
+    },
     load: |from| _mm512_loadu_pd(from),
     store: |to, v| _mm512_storeu_pd(to, v),
     mul_add: |a, b, c| _mm512_fmadd_pd(a, b, c),

@@ -21,6 +21,7 @@ macro_rules! intrinsics {
         larger: |$i:ident, $j:ident| $larger:expr,
         max: |$g:ident, $h:ident| $max:expr,
         clamp: |$k:ident, $low:ident, $high:ident| $clamp:expr,
+        zip: |$m:ident, $n:ident| $zip:expr,
         load: |$from:ident| $load:expr,
         store: |$to:ident, $stored:ident| $store:expr,
         mul_add: |$a:ident, $b:ident, $c:ident| $mul_add:expr,
@@ -96,6 +97,12 @@ macro_rules! intrinsics {
             fn clamp(self, $k: Self::V, $low: Self::V, $high: Self::V) -> Self::V {
                 // SAFETY: `self` proves that the processor has the instructions.
                 unsafe { $clamp }
+            }
+
+            #[inline(always)]
+            fn zip(self, $m: Self::V, $n: Self::V) -> [Self::V; 2] {
+                // SAFETY: `self` proves that the processor has the instructions.
+                unsafe { $zip }
             }
 
             #[inline(always)]

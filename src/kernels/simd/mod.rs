@@ -76,6 +76,9 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
     /// The numbers of `v`, those below `low` raised to it, and those above `high` lowered; NaN stays NaN.
     fn clamp(self, v: Self::V, low: Self::V, high: Self::V) -> Self::V;
 
+    /// The numbers of `a` and `b` by turns: those of the first halves, and those of the second.
+    fn zip(self, a: Self::V, b: Self::V) -> [Self::V; 2];
+
     /// `a * b + c`; rounded once where the hardware does so.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 

@@ -70,6 +70,12 @@ macro_rules! portable {
             }
 
             #[inline(always)]
+            fn zip(self, a: Self::V, b: Self::V) -> [Self::V; 2] {
+                let lane = |lane: usize| if lane % 2 == 0 { a[lane / 2] } else { b[lane / 2] };
+                [std::array::from_fn(lane), std::array::from_fn(|i| lane(i + $lanes))]
+            }
+
+            #[inline(always)]
             fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
                 // Not `f32::mul_add`: without FMA hardware that is a call into the C library.
                 std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])

@@ -20,6 +20,7 @@ struct Results<T> {
     arithmetic: [Vec<T>; 8],
     nan: [Vec<T>; 3],
     clamped: Vec<T>,
+    zipped: Vec<T>,
     splat: Vec<T>,
     spread: Vec<(usize, usize, Vec<T>)>,
     up_to: Vec<(Vec<T>, Vec<T>)>,
@@ -70,6 +71,7 @@ impl<T: Element> Kernel<T> for Operations<'_, T> {
             .map(lanes),
             nan: [simd.max(a, nan), simd.max(nan, a), simd.clamp(nan, a, b)].map(lanes),
             clamped: lanes(simd.clamp(a, simd.splat(T::of(-2.0)), simd.splat(T::of(3.0)))),
+            zipped: simd.zip(a, b).map(lanes).concat(),
             splat: lanes(x),
             spread,
             up_to: LENGTHS.map(up_to).collect(),
@@ -96,6 +98,8 @@ fn every_operation<T: Element>(isa: Isa) {
     assert_eq!(got.clamped, each(|a, _, _| a.max(T::of(-2.0)).min(T::of(3.0))), "{isa}");
     assert!(got.nan.iter().flatten().all(|x| x.is_nan()), "{isa}");
     assert_eq!(got.arithmetic[6..], [each(|a, b, x| a * b + x), each(|a, b, x| x - a * b)], "{isa}");
+    let zipped: Vec<T> = (0..lanes).flat_map(|i| [a[i], b[i]]).collect();
+    assert_eq!(got.zipped, zipped, "{isa}");
     assert_eq!(got.splat, vec![x; lanes], "{isa}");
     for (block, lane, values) in got.spread {
         let want: Vec<T> = (0..lanes).map(|i| a[i / block * block + lane]).collect();

@@ -28,6 +28,8 @@ use crate::kernels::simd::{Isa, Kernel, Simd, isa};
 
 /// Bytes of tiles that are transformed before they are multiplied: they stay in a third-level cache.
 const BLOCK_BYTES: usize = 8 << 20;
+/// Bytes of a group of filters of these, transformed, at a point: they stay in the first-level cache.
+const PANEL_BYTES: usize = 16 << 10;
 /// The fewest tiles that are worth the way back.
 const FEW_TILES: usize = 48;
 /// The most channels of a task: transformed, they stay in the second-level cache over all filters.
@@ -57,7 +59,8 @@ pub(crate) fn backward_kernel<T: Element>(
 /// How many tiles are transformed at a time, at most.
 pub(super) fn block_tiles<T>(geometry: &Geometry2d, size: TileSize) -> usize {
     let tile = size.points() * (geometry.in_channels + geometry.out_channels) * size_of::<T>();
-    (BLOCK_BYTES / tile).max(FEW_TILES)
+    let near = PANEL_BYTES / (GROUP * size_of::<T>());
+    (BLOCK_BYTES / tile).min(near).max(FEW_TILES)
 }
 
 struct Problem<'a, T> {
