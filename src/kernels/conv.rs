@@ -17,7 +17,7 @@ use super::depthwise::GroupWeights;
 use super::direct::Right;
 use super::epilogue::Epilogue;
 use super::kernel_matrix::KernelMatrix;
-use super::matmul::PackedMatrix;
+use super::panels::PackedMatrix;
 use super::patches::Patches;
 use super::plan::Algorithm;
 use super::winograd::{self, TileSize, WinogradKernel};

@@ -3,7 +3,8 @@
 
 use super::conv::{self, PreparedKernel};
 use super::epilogue::Epilogue;
-use super::matmul::{self, PackedMatrix};
+use super::matmul;
+use super::panels::PackedMatrix;
 use super::pool::{self, Divisor, Taken, Won};
 use super::simd::SimdElement;
 use super::sum;

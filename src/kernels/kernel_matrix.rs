@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::matmul::{Panel, each_panel_of};
+use super::panels::{Panel, each_panel_of};
 use super::simd::{Isa, prefetch_read};
 use super::transpose::transpose;
 use crate::Element;

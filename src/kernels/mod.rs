@@ -12,6 +12,7 @@ mod field;
 mod kept;
 mod kernel_matrix;
 pub(crate) mod matmul;
+pub(crate) mod panels;
 mod patches;
 mod pieces;
 pub(crate) mod plan;

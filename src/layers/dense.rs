@@ -6,7 +6,7 @@ use ndarray::ArrayView1;
 
 use super::weights::{Spec, Weights, delegate_to_weights};
 use crate::kernels::epilogue::Epilogue;
-use crate::kernels::matmul::PackedMatrix;
+use crate::kernels::panels::PackedMatrix;
 use crate::layer::{Saved, Step, Tape};
 use crate::memory::len_of;
 use crate::ops::{self, check_shape};

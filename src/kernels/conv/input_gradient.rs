@@ -11,7 +11,7 @@ use crate::kernels::depthwise_gradient;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
-use crate::kernels::matmul::PackedMatrix;
+use crate::kernels::panels::PackedMatrix;
 use crate::kernels::patches::Patches;
 
 /// The gradient of the input: `dx[n,p,q,c] = sum over the windows (y,x) that see (p,q) at tap (i,j), and over f,

@@ -22,7 +22,8 @@ use crate::kernels::aligned::room;
 use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::epilogue::Bend;
 use crate::kernels::kept::with_kept;
-use crate::kernels::matmul::{Block, Finish, Left, Panel, Panels, Row, each_panel_of, threads};
+use crate::kernels::matmul::{Block, Finish, Left, Row, threads};
+use crate::kernels::panels::{Panel, Panels, each_panel_of};
 use crate::kernels::pieces::{each_chunk, even_pieces};
 use crate::kernels::simd::{Isa, Kernel, Simd, isa};
 
