@@ -19,7 +19,8 @@ use std::time::Instant;
 use progress::Bar;
 use striate::train::{Accuracy, Schedule, Sgd, SoftmaxCrossEntropy, Trainer, augment};
 use striate::{
-    Activation, BatchNorm, Conv2D, Dense, GlobalAvgPool2D, Padding, Residual, Sequential, Tensor, sequential,
+    Activation, BatchNorm, Conv2D, Dense, GlobalAvgPool2D, MaxPool2D, Padding, Residual, Sequential, Tensor,
+    sequential,
 };
 
 const FOLDER: &str = "/usr/share/datasets/fashion-mnist";
@@ -47,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let normalize = |pictures: &mut Tensor| augment::normalize(pictures, &[MEAN], &[STD]);
     normalize(&mut test.images)?;
 
-    let mut model = network(24);
+    let mut model = network(32);
     println!("{}", model.summary(&[1, 28, 28, 1])?.batch(BATCH));
     let steps = options.epochs * training.labels.len().div_ceil(BATCH);
     let rate = Schedule::cosine(0.2, steps - steps / 10).warm_up(steps / 10);
@@ -58,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .seed(options.seed)
         .metric(Accuracy::new())
         .augment(augment::random_horizontal_flip())
-        .augment(augment::random_translation(2, 2))
+        .augment(augment::random_translation(1, 1))
         .augment(|pictures, _| normalize(pictures))
         .progress(Bar::default());
     trainer.fit(&mut model, &training.images, training.labels)?;
@@ -74,12 +75,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A convolution, and three residual blocks (He et al., 2016) of which each but the first halves the maps.
+/// A convolution, maps of half the size, and three residual blocks (He et al., 2016), of which each but the first halves
+/// the maps, too.
 fn network(filters: usize) -> Sequential {
     sequential![
         conv(filters, 3, 1),
         BatchNorm::new(),
         Activation::Relu,
+        MaxPool2D::new(2),
         block(filters, 1),
         Activation::Relu,
         block(2 * filters, 2),
@@ -119,7 +122,7 @@ struct Options {
 
 impl Options {
     fn parse() -> Result<Options, Box<dyn Error>> {
-        let mut options = Options { folder: Path::new(FOLDER).into(), epochs: 12, seed: 1, quick: false };
+        let mut options = Options { folder: Path::new(FOLDER).into(), epochs: 8, seed: 1, quick: false };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut number = || arguments.next().ok_or_else(|| format!("a number after {argument}"));
