@@ -23,6 +23,9 @@ use crate::Element;
 /// Bytes of a cache line.
 const LINE_BYTES: usize = 64;
 
+/// Numbers of a patch up to which finding out which of them are padding takes longer than multiplying with it.
+const SHORT_PATCH: usize = 32;
+
 /// How the windows of a convolution lie over a source.
 pub(super) struct Field<'a, T> {
     patches: &'a Patches<'a, T>,
@@ -32,6 +35,8 @@ pub(super) struct Field<'a, T> {
     /// Numbers from one line of the field to the next.
     pitch: usize,
     runs: Runs,
+    /// Numbers that a window sees.
+    patch: usize,
 }
 
 /// Where the numbers of a field lie.
@@ -82,7 +87,7 @@ impl<'a, T: Element> Field<'a, T> {
         if layout == Layout::Patches {
             let runs =
                 if whole { Runs::one(taps * depth) } else { Runs::new([1, 0], [taps, channels], depth) };
-            return Field { patches, layout, place, pitch: 0, runs };
+            return Field { patches, layout, place, pitch: 0, runs, patch: taps * depth };
         }
         let width =
             if layout == Layout::Source { cols.source } else { cols.reach(0..cols.positions.min(block)) };
@@ -91,7 +96,7 @@ impl<'a, T: Element> Field<'a, T> {
             if whole && cols.is_contiguous() { (1, cols.taps * depth) } else { (cols.taps, depth) };
         let (line_pitch, run_pitch) = (rows.beyond_first(1) * pitch, cols.beyond_first(1) * place);
         let runs = Runs::new([rows.taps, line_pitch], [in_line, run_pitch], length);
-        Field { patches, layout, place, pitch, runs }
+        Field { patches, layout, place, pitch, runs, patch: taps * depth }
     }
 
     /// The most bytes that [`fill`](Self::fill) takes for `block` positions.
@@ -113,7 +118,8 @@ impl<'a, T: Element> Field<'a, T> {
     /// [`fill`](Self::fill) with the same positions.
     pub(super) fn left<'s>(&'s self, scratch: &'s Scratch<T>, channel: usize) -> Left<'s, T> {
         let (values, rows, runs) = self.seen(scratch, channel);
-        Left::Runs { values, rows, runs, all_live: self.layout != Layout::Padded }
+        let all_live = self.layout != Layout::Padded || self.patch <= SHORT_PATCH;
+        Left::Runs { values, rows, runs, all_live }
     }
 
     /// The same as what it consists of: the numbers, where the positions' rows start, and how these run.
