@@ -103,29 +103,26 @@ fn main() -> Outcome {
     canvas.save("speed_chart")
 }
 
-/// The layers of the first table, for one thread, with everybody's microseconds: striate's under "".
+/// The layers of the first table, for one thread, without training, and how many times as long as striate each peer takes.
 fn table(results: &str) -> Vec<(&str, Vec<(&'static str, f64)>)> {
     let part = results.split("## By layer, 1 thread").nth(1).unwrap_or("");
     let part = part.split("## By layer").next().unwrap_or("");
-    let rows = part
-        .lines()
-        .filter(|line| line.starts_with("| ") && !line.starts_with("| layer") && !line.contains("---"));
+    let rows = part.lines().filter(|line| {
+        let heads = ["| layer", "| ---", "| train_"];
+        line.starts_with("| ") && !heads.iter().any(|head| line.starts_with(head))
+    });
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         let first = cells.len().saturating_sub(PEERS.len());
-        let names = std::iter::once("").chain(PEERS.map(|(peer, _)| peer));
-        let cells_of = std::iter::once(cells.get(1)).chain((first..cells.len()).map(|i| cells.get(i)));
-        let times = names.zip(cells_of).filter_map(|(name, cell)| Some((name, cell?.parse().ok()?)));
-        (cells[0], times.collect())
+        let ratios = PEERS.iter().zip(&cells[first..]);
+        (cells[0], ratios.filter_map(|((peer, _), cell)| Some((*peer, cell.parse().ok()?))).collect())
     })
     .collect()
 }
 
-/// The geometric mean of a peer's time over striate's, of the layers that it computes.
+/// The geometric mean of a peer's ratios, of the layers that it computes.
 fn mean(rows: &[&(&str, Vec<(&str, f64)>)], peer: &str) -> Option<f64> {
-    let time =
-        |times: &[(&str, f64)], name: &str| times.iter().find(|(n, _)| *n == name).map(|(_, time)| *time);
-    let logs: Vec<f64> =
-        rows.iter().filter_map(|(_, times)| Some((time(times, peer)? / time(times, "")?).ln())).collect();
+    let ratios = rows.iter().flat_map(|(_, ratios)| ratios).filter(|(name, _)| *name == peer);
+    let logs: Vec<f64> = ratios.map(|(_, ratio)| ratio.ln()).collect();
     (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
 }

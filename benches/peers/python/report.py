@@ -70,7 +70,8 @@ def _layers(run, layers, engines):
     peers = [engine.name for engine in engines if engine != OURS and _took_part(engine, [run])]
     header = ["layer", "striate, us", "GFLOP/s or GB/s", "of peak", "of limit", "best peer", "ratio", "of medians", *peers]
     rows = [_layer(run, layer, peers) for layer in layers]
-    return f"## By layer, {_threads(run)}\n\nThe peers' columns are microseconds.\n\n" + _table(header, rows)
+    note = "The peers' columns are their times over striate's: each the fastest call, of as many turns."
+    return f"## By layer, {_threads(run)}\n\n{note}\n\n" + _table(header, rows)
 
 
 def _layer(run, layer, peers):
@@ -81,7 +82,7 @@ def _layer(run, layer, peers):
     row = [layer.name, f"{seconds * 1e6:.1f}", f"{speed:.1f}", peak, _percent(run.machine.seconds(layer) / seconds)]
     row += [best[0], f"{best[1]:.2f}", f"{medians[1]:.2f}"] if best else ["-"] * 3
     pairs = run.pairs[layer.name]
-    return row + [f"{pairs[peer].peer.minimum:.1f}" if peer in pairs else "-" for peer in peers]
+    return row + [f"{pairs[peer].ratio('minimum'):.2f}" if peer in pairs else "-" for peer in peers]
 
 
 def _percent(share):
