@@ -63,7 +63,8 @@ fn is_depthwise(geometry: &Geometry2d) -> bool {
     geometry.groups == geometry.in_channels && geometry.groups == geometry.out_channels
 }
 
-/// `out[n,y,x,f] = sum over i,j,c of input[n, y*s+i*d-p, x*s+j*d-p, c] * kernel[i,j,c,f]`, and what comes `after`. `kernel` is the kernel, and what has been made of it.
+/// `out[n,y,x,f] = sum over i,j,c of input[n, y*s+i*d-p, x*s+j*d-p, c] * kernel[i,j,c,f]`, and what comes `after`.
+/// `kernel` is the kernel, and what has been made of it.
 pub(crate) fn forward<T: Element>(
     input: &[T],
     (kernel, prepared): (&[T], &PreparedKernel<T>),

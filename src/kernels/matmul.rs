@@ -301,6 +301,9 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
 }
 
 impl<T: Element> Finish<'_, T> {
+    /// The product, and nothing else.
+    pub(crate) const PLAIN: Self = Finish::Store(None, Bend::Straight);
+
     /// Writes as much of a finished row as there is room for.
     #[inline(never)]
     fn write(self, sums: &[T], out: &mut [T]) {
@@ -357,8 +360,7 @@ pub(crate) fn product_here<T: Element>(a: &[T], b: &PackedMatrix<T>, out: &mut [
         Row::dense(rows, out.len() / b.n, b.k);
         let left = Left::Runs { values: a, rows, runs: Runs::one(b.k), all_live: true };
         let (right, out) = (b.as_panels(), &mut Rows::new(out, b.n));
-        Block { left, right, columns: 0..b.n, out, place: 0, finish: Finish::Store(None, Bend::Straight) }
-            .compute();
+        Block { left, right, columns: 0..b.n, out, place: 0, finish: Finish::PLAIN }.compute();
     });
 }
 

@@ -8,7 +8,6 @@ use crate::geometry::Geometry2d;
 use crate::kernels::aligned::room;
 use crate::kernels::depthwise_gradient;
 use crate::kernels::disjoint::{Rows, each_columns};
-use crate::kernels::epilogue::Bend;
 use crate::kernels::field::{self, Field};
 use crate::kernels::kept::with_kept;
 use crate::kernels::matmul::{Block, Finish, Left, threads};
@@ -125,11 +124,7 @@ impl<T: Element> Problem<'_, T> {
             let part = |columns: Range<usize>, mut out: Rows<'_, T>| {
                 with_kept(|scratch: &mut Scratch<T>| {
                     for (first, count) in even_pieces(pixels.clone(), BLOCK) {
-                        let finish = if first == pixels.start {
-                            Finish::Store(None, Bend::Straight)
-                        } else {
-                            Finish::Add
-                        };
+                        let finish = if first == pixels.start { Finish::PLAIN } else { Finish::Add };
                         self.field.fill(&mut scratch.field, first..first + count);
                         self.multiply(
                             scratch,

@@ -14,7 +14,7 @@ use crate::Element;
 use crate::geometry::Geometry2d;
 use crate::kernels::aligned::room;
 use crate::kernels::disjoint::Rows;
-use crate::kernels::epilogue::{Bend, Epilogue};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::matmul::{Block, Finish, Left, Row, threads};
@@ -214,7 +214,7 @@ impl<T: Element> Problem<'_, T> {
             let values = &transformed[point * point_stride..];
             let left = Left::Runs { values, rows, runs, all_live: true };
             let (right, place) = (group.at(point), point * GROUP);
-            let (columns, finish) = (columns.clone(), Finish::Store(None, Bend::Straight));
+            let (columns, finish) = (columns.clone(), Finish::PLAIN);
             Block { left, right, columns, out: &mut out, place, finish }.compute();
         }
     }

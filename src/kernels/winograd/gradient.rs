@@ -20,7 +20,6 @@ use crate::Element;
 use crate::geometry::Geometry2d;
 use crate::kernels::aligned::room;
 use crate::kernels::disjoint::{Rows, each_columns};
-use crate::kernels::epilogue::Bend;
 use crate::kernels::kept::with_kept;
 use crate::kernels::matmul::{Block, Finish, Left, Row, threads};
 use crate::kernels::panels::{Panel, Panels, each_panel_of};
@@ -164,15 +163,7 @@ impl<T: Element> Problem<'_, T> {
                     let left = Left::Columns { values, rows: starts, first: channels.start };
                     let right = Panels { isa: self.isa, k: count, values: &grads[point * point_len..] };
                     let (columns, out) = (0..filters.len(), &mut Rows::new(products, GROUP));
-                    Block {
-                        left,
-                        right,
-                        columns,
-                        out,
-                        place: 0,
-                        finish: Finish::Store(None, Bend::Straight),
-                    }
-                    .compute();
+                    Block { left, right, columns, out, place: 0, finish: Finish::PLAIN }.compute();
                 }
                 let row = self.tiling.geometry.out_channels;
                 let work =
