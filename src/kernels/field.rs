@@ -35,8 +35,6 @@ pub(super) struct Field<'a, T> {
     /// Numbers from one line of the field to the next.
     pitch: usize,
     runs: Runs,
-    /// Numbers that a window sees.
-    patch: usize,
 }
 
 /// Where the numbers of a field lie.
@@ -87,7 +85,7 @@ impl<'a, T: Element> Field<'a, T> {
         if layout == Layout::Patches {
             let runs =
                 if whole { Runs::one(taps * depth) } else { Runs::new([1, 0], [taps, channels], depth) };
-            return Field { patches, layout, place, pitch: 0, runs, patch: taps * depth };
+            return Field { patches, layout, place, pitch: 0, runs };
         }
         let width =
             if layout == Layout::Source { cols.source } else { cols.reach(0..cols.positions.min(block)) };
@@ -96,7 +94,7 @@ impl<'a, T: Element> Field<'a, T> {
             if whole && cols.is_contiguous() { (1, cols.taps * depth) } else { (cols.taps, depth) };
         let (line_pitch, run_pitch) = (rows.beyond_first(1) * pitch, cols.beyond_first(1) * place);
         let runs = Runs::new([rows.taps, line_pitch], [in_line, run_pitch], length);
-        Field { patches, layout, place, pitch, runs, patch: taps * depth }
+        Field { patches, layout, place, pitch, runs }
     }
 
     /// The most bytes that [`fill`](Self::fill) takes for `block` positions.
@@ -118,7 +116,7 @@ impl<'a, T: Element> Field<'a, T> {
     /// [`fill`](Self::fill) with the same positions.
     pub(super) fn left<'s>(&'s self, scratch: &'s Scratch<T>, channel: usize) -> Left<'s, T> {
         let (values, rows, runs) = self.seen(scratch, channel);
-        let all_live = self.layout != Layout::Padded || self.patch <= SHORT_PATCH;
+        let all_live = self.layout != Layout::Padded || runs.numbers() <= SHORT_PATCH;
         Left::Runs { values, rows, runs, all_live }
     }
 

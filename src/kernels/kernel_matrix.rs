@@ -3,13 +3,10 @@
 use std::ops::Range;
 
 use super::panels::{Panel, each_panel_of};
-use super::simd::{Isa, prefetch_read};
+use super::simd::Isa;
 use super::transpose::transpose;
 use crate::Element;
 use crate::geometry::Sampling;
-
-/// Rows between the one that is copied and the one that is asked for.
-const AHEAD: usize = 12;
 
 /// A kernel of one group as a matrix: a row for each tap and channel, a column for each filter.
 #[derive(Clone, Copy)]
@@ -61,11 +58,8 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
         for (tap, out) in out.chunks_mut(self.depth * stride).take(self.taps).enumerate() {
             let Some([rows, cols]) = &self.turned else {
                 let from = &self.values[tap * channels * filters + columns.start..];
-                for (row, out) in out.chunks_mut(stride).take(channels).enumerate() {
-                    if let Some(ahead) = from.get((row + AHEAD) * filters..) {
-                        prefetch_read(&ahead[..count.min(ahead.len())]);
-                    }
-                    out[..count].copy_from_slice(&from[row * filters..][..count]);
+                for (from, out) in from.chunks(filters).zip(out.chunks_mut(stride)) {
+                    out[..count].copy_from_slice(&from[..count]);
                 }
                 continue;
             };

@@ -1,7 +1,7 @@
 //! Matrix products: the inner loops of convolution and of dense layers.
 //!
-//! The right factor is packed into [panels](super::panels); the left factor is read in place. A tile of some rows times one panel stays in
-//! registers through the whole reduction and is written once.
+//! The right factor is packed into [panels](super::panels); the left factor is read in place. A tile of some rows times
+//! one panel stays in registers through the whole reduction and is written once.
 //!
 //! | registers | tile: rows x vectors | sums |
 //! |---|---|---|

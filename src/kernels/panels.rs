@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::kernel_matrix::KernelMatrix;
 use super::simd::{Isa, Kernel, Simd, Vectors, isa};
 use super::spare::Buffer;
+use super::transpose::transpose;
 use crate::Element;
 
 /// Bytes of a panel beyond which it would not stay in a second-level cache of 1 MiB: 2 vectors across do then.
@@ -40,11 +41,15 @@ impl<T: Element> PackedMatrix<T> {
 
     /// Packs the transpose of `b`, whose rows of `k` follow each other.
     pub(crate) fn transposed(b: &[T], k: usize, n: usize) -> Self {
-        Self::from_rows(k, n, |row, columns, panel| {
-            for (value, column) in panel.iter_mut().zip(columns) {
-                *value = b[column * k + row];
-            }
-        })
+        let isa = isa();
+        let mut panels = Buffer::unwritten(panels_len::<T>(isa, k, n));
+        for Panel { first, width } in each_panel_of::<T>(isa, k, n) {
+            let count = width.min(n - first);
+            let panel = &mut panels[first * k..][..k * width];
+            transpose(&b[first * k..][..count * k], k, panel, width);
+            panel.chunks_exact_mut(width).for_each(|row| row[count..].fill(T::zero()));
+        }
+        PackedMatrix { isa, k, n, panels }
     }
 
     /// Packs the matrix that `read(row, columns, into)` copies out piece by piece.

@@ -213,6 +213,7 @@ impl<T: Element> Layer<T> for Dense<T> {
         T::product(x.as_slice(), packed, Epilogue { bias: self.weights.bias(), bend, finish: &finish }, out);
         Ok(())
     }
+
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
         let (_, kernel) = self.kernel_for(&x)?;
         // Without packing all of the kernel, which the step changes.

@@ -48,6 +48,11 @@ impl Runs {
         line * self.line_pitch + run * self.pitch
     }
 
+    /// Numbers of a row, in all runs.
+    pub fn numbers(&self) -> usize {
+        self.lines * self.in_line * self.length
+    }
+
     /// How many lines there are.
     #[inline(always)]
     pub fn lines(&self) -> usize {
