@@ -12,8 +12,9 @@ pub use tape::{Saved, Tape};
 use std::borrow::Cow;
 use std::fmt::Debug;
 
+use crate::ops::{check_shape, each_with};
 use crate::summary::{Cost, Row, Summary};
-use crate::{Element, Result, Rng, Tensor};
+use crate::{Activation, Element, Result, Rng, Tensor};
 
 /// The name of a parameter inside its layer, such as `"kernel"`; inside a container a path, such as `"3.kernel"`.
 pub type Name = Cow<'static, str>;
@@ -102,6 +103,30 @@ pub trait Layer<T: Element = f32>: Debug + Send + Sync {
     fn forward_into(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
         *out = self.forward(x)?;
         Ok(())
+    }
+
+    /// `activation(output for x + residual)`, at inference, in place of what `out` holds: what ends a
+    /// [`Residual`](crate::Residual) block. Convolutions that are linear themselves add and bend what they have in registers.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), and if `residual` has not the output's shape, or the activation is not for it.
+    ///
+    /// ```
+    /// use striate::{Activation, Conv2D, Initializer, Layer, Rng, Tensor};
+    /// let mut conv = Conv2D::new(1, 1).kernel_initializer(Initializer::Constant(-2.0));
+    /// conv.build(&[1, 1, 2, 1], &mut Rng::seed(1))?;
+    /// let (x, mut out) = (Tensor::from(ndarray::array![[[[1.0], [3.0]]]]), Tensor::default());
+    /// conv.forward_add(&x, (&Tensor::full(&[1, 1, 2, 1], 5.0)?, Activation::Relu), &mut out)?;
+    /// assert_eq!(out.as_slice(), [3.0, 0.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    fn forward_add(
+        &self,
+        x: &Tensor<T>,
+        (residual, activation): (&Tensor<T>, Activation),
+        out: &mut Tensor<T>,
+    ) -> Result<()> {
+        add_to_output(self, x, (residual, activation), out)
     }
 
     /// The output for `x`, in training: saves on the tape what [`backward`](Self::backward) needs.
@@ -209,4 +234,18 @@ pub trait Layer<T: Element = f32>: Debug + Send + Sync {
         summary.push(Row::new::<T>(name, self.kind(), input, &output, self.cost(input)?)?);
         Ok(output)
     }
+}
+
+/// [`Layer::forward_add`] in two steps, for any layer.
+pub(crate) fn add_to_output<T: Element, L: Layer<T> + ?Sized>(
+    layer: &L,
+    x: &Tensor<T>,
+    (residual, activation): (&Tensor<T>, Activation),
+    out: &mut Tensor<T>,
+) -> Result<()> {
+    layer.forward_into(x, out)?;
+    check_shape(layer.kind(), "a summand", residual.shape(), out.shape())?;
+    each_with(out.as_mut_slice(), residual.as_slice(), |a, b| a + b);
+    *out = activation.on(std::mem::take(out))?;
+    Ok(())
 }

@@ -103,6 +103,7 @@ fn layers<T: Element>(activation: Activation) -> Vec<(Box<dyn Layer<T>>, [usize;
     let conv = |filters, size| Conv2D::new(filters, size).padding(Padding::Same).activation(activation);
     vec![
         (Box::new(conv(37, 3)), [1, 14, 15, 32]),
+        (Box::new(conv(72, 3)), [1, 7, 7, 64]),
         (Box::new(conv(37, 3).accuracy(Accuracy::Strict)), [1, 14, 15, 32]),
         (Box::new(conv(69, 1)), [2, 13, 13, 11]),
         (Box::new(conv(37, 3).groups(37)), [1, 9, 8, 37]),
@@ -112,7 +113,8 @@ fn layers<T: Element>(activation: Activation) -> Vec<(Box<dyn Layer<T>>, [usize;
     ]
 }
 
-/// That activations within layers give what they give alone, infinities and NaN included, which the bias brings in.
+/// That activations and residuals within layers give what they give alone, infinities and NaN included, which the bias
+/// brings in.
 fn check_activations<T: Element>() {
     let special = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.1, 0.0, 0.1, 7.0].map(T::of);
     for activation in [
@@ -137,10 +139,17 @@ fn check_activations<T: Element>() {
                 layer.forward(&x).unwrap()
             });
             let [got, sums] = outputs;
-            let want = activation.forward(&sums).unwrap();
-            for (i, (got, want)) in got.as_slice().iter().zip(want.as_slice()).enumerate() {
-                let same = got == want || got.is_nan() && want.is_nan();
-                assert!(same, "{got} for {want} at {i}: {activation:?} within {} on {}", layer.kind(), isa());
+            let residual = Tensor::from(fractions::<T, _>(sums.shape(), 5));
+            let added = Tensor::from(&sums.view() + &residual.view());
+            let mut got_with_residual = Tensor::default();
+            plain.forward_add(&x, (&residual, activation), &mut got_with_residual).unwrap();
+            for (got, sums) in [(got, sums), (got_with_residual, added)] {
+                let want = activation.forward(&sums).unwrap();
+                for (i, (got, want)) in got.as_slice().iter().zip(want.as_slice()).enumerate() {
+                    let same = got == want || got.is_nan() && want.is_nan();
+                    let layer = layer.kind();
+                    assert!(same, "{got} for {want} at {i}: {activation:?} within {layer} on {}", isa());
+                }
             }
         }
     }

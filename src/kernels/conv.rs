@@ -217,10 +217,10 @@ mod tests {
         fn all_three_directions_follow_the_definition(geometry in geometries()) {
             let x = numbers(len(geometry.input_shape()), 1);
             let kernel = numbers(len(geometry.kernel_shape()), 2);
-            let bias = numbers(geometry.out_channels, 3);
+            let (bias, residual) = (numbers(geometry.out_channels, 3), numbers(len(geometry.output_shape()), 5));
             let grad = numbers(len(geometry.output_shape()), 4);
 
-            let mut y: Vec<f32> = bias.iter().cycle().copied().take(grad.len()).collect();
+            let mut y: Vec<f32> = bias.iter().cycle().zip(&residual).map(|(bias, residual)| bias + residual).collect();
             let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; kernel.len()]);
             each_product(&geometry, |input, weight, output| {
                 y[output] += x[input] * kernel[weight];
@@ -228,7 +228,7 @@ mod tests {
                 dw[weight] += grad[output] * x[input];
             });
 
-            let after = Epilogue::bias(Some(&bias));
+            let after = Epilogue { residual: Some(&residual), ..Epilogue::bias(Some(&bias)) };
             let mut out = vec![f32::NAN; y.len()];
             forward(&x, (&kernel, &PreparedKernel::default()), &geometry, after, &mut out);
             prop_assert_eq!(&out, &y);

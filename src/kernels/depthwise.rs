@@ -38,16 +38,17 @@ pub(super) fn correlate<T: Element>(
     let work = out.len() * patches.rows.taps * patches.cols.taps * weights.block;
     let line = patches.cols.positions * patches.channels;
     let threads = threads(work);
-    let Epilogue { bias, bend, finish } = after;
+    let Epilogue { bias, bend, .. } = after.without_residual();
     let lines = (out.len() / line).div_ceil(2 * threads).clamp(1, BAND_LINES);
     each_chunk(threads > 1, out, lines * line, |band, out| {
         let first = band * lines;
+        let after = after.part(first * line..first * line + out.len());
         match weights.block {
-            2 => T::dispatch(isa(), Band::<T, 2> { patches, weights, bias, bend, first, out }),
-            4 => T::dispatch(isa(), Band::<T, 4> { patches, weights, bias, bend, first, out }),
-            _ => T::dispatch(isa(), Band::<T, 1> { patches, weights, bias, bend, first, out }),
+            2 => T::dispatch(isa(), Band::<T, 2> { patches, weights, bias, bend, first, out: &mut *out }),
+            4 => T::dispatch(isa(), Band::<T, 4> { patches, weights, bias, bend, first, out: &mut *out }),
+            _ => T::dispatch(isa(), Band::<T, 1> { patches, weights, bias, bend, first, out: &mut *out }),
         }
-        finish(out);
+        after.end(isa(), out);
     });
 }
 

@@ -8,7 +8,7 @@ use super::epilogue::Epilogue;
 use super::field::{Field, Scratch, in_place};
 use super::kept::with_kept;
 use super::kernel_matrix::KernelMatrix;
-use super::matmul::{Block, Finish, threads};
+use super::matmul::{Block, Finish, Residual, threads};
 use super::panels::{PackedMatrix, Panels, each_panel_of, panel_width};
 use super::patches::Patches;
 use super::pieces::each_chunk;
@@ -64,11 +64,16 @@ pub(super) fn correlate<T: Element>(
         let packed = PackedMatrix::of_kernel(kernel);
         return correlate(patches, Right::Packed(&[packed]), filters, after, out);
     }
-    let store = |filters: Range<usize>| Finish::Store(after.bias.map(|bias| &bias[filters]), after.bend);
     // The filters `piece` of the positions from `first` on.
     let compute = |first: usize, piece: Range<usize>, mut out: Rows<'_, T>| {
         with_kept(|Memory { field: scratch, panel: room_of_panel }: &mut Memory<T>| {
             field.fill(scratch, first..first + out.len());
+            let residual = after.residual.map(|all| &all[first * filters + piece.start..]);
+            let residual = residual.map(|values| Residual { values, stride: filters });
+            let store = |filters: Range<usize>| {
+                let bias = after.bias.map(|bias| &bias[filters]);
+                Finish::Store { bias, residual, bend: after.bend }
+            };
             match right {
                 Right::Packed(groups) => {
                     let first_group = piece.start / group_out;

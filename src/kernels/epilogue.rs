@@ -1,7 +1,9 @@
-//! What becomes of sums of products: a bias, an activation of straight pieces while they are in registers, and whatever
-//! else is to be done while they are in the cache.
+//! What becomes of sums of products: a bias, other numbers added to them and an activation of straight pieces while they are
+//! in registers, and whatever else is to be done while they are in the cache.
 
-use super::simd::Simd;
+use std::ops::Range;
+
+use super::simd::{Isa, Kernel, Simd};
 use crate::Element;
 
 /// What is done to pieces of whole positions of an output while they are in the cache.
@@ -12,6 +14,8 @@ pub type FinishPiece<'a, T> = &'a (dyn Fn(&mut [T]) + Sync);
 pub struct Epilogue<'a, T> {
     /// Added to each position.
     pub bias: Option<&'a [T]>,
+    /// Added to the outputs, of which there are as many: a shortcut around the layer.
+    pub residual: Option<&'a [T]>,
     /// Applied before anything is written.
     pub bend: Bend<T>,
     /// Applied to what has been written.
@@ -21,7 +25,46 @@ pub struct Epilogue<'a, T> {
 impl<'a, T: Element> Epilogue<'a, T> {
     /// A bias, if there is one, and no more.
     pub(crate) fn bias(bias: Option<&'a [T]>) -> Self {
-        Epilogue { bias, bend: Bend::Straight, finish: &|_| {} }
+        Epilogue { bias, residual: None, bend: Bend::Straight, finish: &|_| {} }
+    }
+
+    /// The same for a part of the outputs.
+    pub(super) fn part(self, outputs: Range<usize>) -> Self {
+        Epilogue { residual: self.residual.map(|residual| &residual[outputs]), ..self }
+    }
+
+    /// What can be done before the outputs lie where the residual's numbers do: if there are some, the bias alone.
+    pub(super) fn without_residual(self) -> Self {
+        let bend = if self.residual.is_some() { Bend::Straight } else { self.bend };
+        Epilogue { residual: None, bend, ..self }
+    }
+
+    /// Does to `out` what [`without_residual`](Self::without_residual) left, and finishes it.
+    pub(super) fn end(self, isa: Isa, out: &mut [T]) {
+        if let Some(residual) = self.residual {
+            T::dispatch(isa, AddAndBend { residual, bend: self.bend, out });
+        }
+        (self.finish)(out);
+    }
+}
+
+/// Adds to numbers in memory, and bends them.
+struct AddAndBend<'a, T> {
+    residual: &'a [T],
+    bend: Bend<T>,
+    out: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for AddAndBend<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, simd: S) {
+        for (out, residual) in self.out.chunks_mut(S::LANES).zip(self.residual.chunks(S::LANES)) {
+            let mut sum = [[simd.add(simd.load_up_to(out), simd.load_up_to(residual))]];
+            self.bend.apply(simd, &mut sum);
+            simd.store_up_to(sum[0][0], out);
+        }
     }
 }
 

@@ -68,10 +68,18 @@ impl Row {
 /// What becomes of a finished tile.
 #[derive(Clone, Copy)]
 pub(crate) enum Finish<'a, T> {
-    /// The output is overwritten with the product, the bias of each column added, and bent.
-    Store(Option<&'a [T]>, Bend<T>),
+    /// The output is overwritten with the product, the bias of each column and the residual added, and bent.
+    Store { bias: Option<&'a [T]>, residual: Option<Residual<'a, T>>, bend: Bend<T> },
     /// The product is added to the output.
     Add,
+}
+
+/// A matrix of the same rows and columns as an output.
+#[derive(Clone, Copy)]
+pub(crate) struct Residual<'a, T> {
+    pub(crate) values: &'a [T],
+    /// From row to row.
+    pub(crate) stride: usize,
 }
 
 /// A product on one thread: the columns `columns` of `left * right`, whole panels of it, into the rows `out` from
@@ -164,7 +172,7 @@ impl<T: Element> Block<'_, '_, T> {
     ) {
         let mut room = [T::zero(); MAX_PANEL * MAX_LANES];
         let start = match self.finish {
-            Finish::Store(Some(bias), _) => {
+            Finish::Store { bias: Some(bias), .. } => {
                 let bias = &bias[self.columns.start..][columns.clone()];
                 match bias.len() % S::LANES {
                     0 => bias,
@@ -174,7 +182,7 @@ impl<T: Element> Block<'_, '_, T> {
                     }
                 }
             }
-            Finish::Store(None, _) | Finish::Add => &[],
+            Finish::Store { bias: None, .. } | Finish::Add => &[],
         };
         let tiles = Tiles { block: self, rows, columns, start };
         tiles! { tiles, simd, across, size, 4 x [1 2 3 4 5 6] 2 x [1 2 3 4 5 6 7 8 9 10 11 12] 1 x [1 2 3 4 5 6 12] }
@@ -271,7 +279,10 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
             let panel;
             (panel, next) = next.split_at(size);
             add(panel, next, &mut sums);
-            if let Finish::Store(_, bend) = block.finish {
+            if let Finish::Store { residual, bend, .. } = block.finish {
+                if let Some(residual) = residual {
+                    residual.add::<S, M, V>(simd, row, place.clone(), &mut sums);
+                }
                 bend.apply(simd, &mut sums);
             }
             if place.len() == width {
@@ -300,15 +311,40 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
     }
 }
 
+impl<T: Element> Residual<'_, T> {
+    /// Adds the numbers at `columns` of `M` rows from the row `first` on.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // as in `add_products`
+    fn add<S: Simd<T>, const M: usize, const V: usize>(
+        self,
+        simd: S,
+        first: usize,
+        columns: Range<usize>,
+        sums: &mut [[S::V; V]; M],
+    ) {
+        for i in 0..M {
+            let mut row = &self.values[(first + i) * self.stride..][columns.clone()];
+            let mut room = [T::zero(); MAX_PANEL * MAX_LANES];
+            if row.len() < V * S::LANES {
+                room[..row.len()].copy_from_slice(row);
+                row = &room;
+            }
+            for v in 0..V {
+                sums[i][v] = simd.add(sums[i][v], simd.load(&row[v * S::LANES..]));
+            }
+        }
+    }
+}
+
 impl<T: Element> Finish<'_, T> {
     /// The product, and nothing else.
-    pub(crate) const PLAIN: Self = Finish::Store(None, Bend::Straight);
+    pub(crate) const PLAIN: Self = Finish::Store { bias: None, residual: None, bend: Bend::Straight };
 
     /// Writes as much of a finished row as there is room for.
     #[inline(never)]
     fn write(self, sums: &[T], out: &mut [T]) {
         match self {
-            Finish::Store(..) => out.copy_from_slice(&sums[..out.len()]),
+            Finish::Store { .. } => out.copy_from_slice(&sums[..out.len()]),
             Finish::Add => sum::add(out, &sums[..out.len()]),
         }
     }
@@ -376,8 +412,11 @@ fn each_block<'a, T: Element>(
         return;
     }
     each_chunk(threads(out.len() * b.k) > 1, out, BLOCK_ROWS * n, |index, out| {
-        let (left, right, rows) = (left(index * BLOCK_ROWS), b.as_panels(), &mut Rows::new(out, n));
-        let finish = Finish::Store(after.bias, after.bend);
+        let first = index * BLOCK_ROWS;
+        let after = after.part(first * n..first * n + out.len());
+        let residual = after.residual.map(|values| Residual { values, stride: n });
+        let finish = Finish::Store { bias: after.bias, residual, bend: after.bend };
+        let (left, right, rows) = (left(first), b.as_panels(), &mut Rows::new(out, n));
         Block { left, right, columns: 0..n, out: rows, place: 0, finish }.compute();
         (after.finish)(out);
     });

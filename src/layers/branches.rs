@@ -6,11 +6,11 @@ use ndarray::{Axis, IxDyn, concatenate};
 
 use super::delegate::delegate_layer;
 use super::sequential::named;
-use crate::layer::{Name, Param, Saved, Tape};
+use crate::layer::{Name, Param, Saved, Step, Tape};
 use crate::memory::{len_of, unwritten};
 use crate::ops::{check_shape, each_with};
 use crate::summary::{Cost, Row, Summary};
-use crate::{Element, Error, Layer, Result, Rng, Sequential, Tensor};
+use crate::{Activation, Element, Error, Layer, Result, Rng, Sequential, Tensor};
 
 /// How [`Parallel`] joins the outputs of its branches.
 ///
@@ -207,6 +207,8 @@ struct Branches<T: Element> {
     kind: &'static str,
     layers: Vec<(Name, Box<dyn Layer<T>>)>,
     join: Join,
+    /// Taken over from the layer that comes next.
+    activation: Activation,
 }
 
 impl<T: Element> Branches<T> {
@@ -235,6 +237,31 @@ impl<T: Element> Branches<T> {
         self.each(|layer| layer.output_shape(input))
     }
 
+    /// The output for `x`, where the first branch adds the others' sum to its own output while that is at hand: where
+    /// they are of one shape.
+    fn forward_onto_others(&self, x: &Tensor<T>) -> Result<Option<Tensor<T>>> {
+        let [(name, first), others @ ..] = &self.layers[..] else {
+            return Ok(None);
+        };
+        if self.join != Join::Add || others.is_empty() {
+            return Ok(None);
+        }
+        let shapes = self.shapes(x.shape())?;
+        if shapes.iter().any(|shape| *shape != shapes[0]) {
+            return Ok(None);
+        }
+        let others = others.iter().map(|(name, layer)| layer.forward(x).map_err(|e| e.in_layer(name)));
+        let (residual, mut out) = (self.join.join(others.collect::<Result<_>>()?)?, Tensor::default());
+        first.forward_add(x, (&residual, self.activation), &mut out).map_err(|e| e.in_layer(name))?;
+        Ok(Some(out))
+    }
+
+    /// The bytes of what is saved besides what the branches save, for outputs of these shapes.
+    fn saved_bytes(&self, shapes: &[Vec<usize>]) -> Result<usize> {
+        let activation = Layer::<T>::cost(&self.activation, &self.join.shape(shapes)?)?;
+        Ok(self.join.saved_bytes::<T>(shapes)?.saturating_add(activation.saved_bytes))
+    }
+
     /// The gradients of the branches' outputs, with the last branch first.
     fn grads(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Vec<Tensor<T>>> {
         let mut grads = self.join.split(grad, self.layers.len(), tape)?;
@@ -258,17 +285,21 @@ impl<T: Element> Layer<T> for Branches<T> {
     }
 
     fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
-        self.join.join(self.each(|layer| layer.forward(x))?)
+        if let Some(y) = self.forward_onto_others(x)? {
+            return Ok(y);
+        }
+        self.activation.on(self.join.join(self.each(|layer| layer.forward(x))?)?)
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
         let outputs =
             self.each_mut(std::iter::repeat(()), |layer, ()| layer.forward_train(x.clone(), tape))?;
         self.join.save(&outputs, tape);
-        self.join.join(outputs)
+        self.activation.forward_train(self.join.join(outputs)?, tape)
     }
 
     fn backward(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
+        let grad = self.activation.backward(grad, tape)?;
         let (kind, grads) = (self.kind, self.grads(grad, tape)?);
         let mut total: Option<Tensor<T>> = None;
         for ((name, layer), grad) in self.layers.iter_mut().rev().zip(grads) {
@@ -282,6 +313,7 @@ impl<T: Element> Layer<T> for Branches<T> {
     }
 
     fn backward_params(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<()> {
+        let grad = self.activation.backward(grad, tape)?;
         let grads = self.grads(grad, tape)?;
         for ((name, layer), grad) in self.layers.iter_mut().rev().zip(grads) {
             layer.backward_params(grad, tape).map_err(|e| e.in_layer(&*name))?;
@@ -306,12 +338,20 @@ impl<T: Element> Layer<T> for Branches<T> {
     }
 
     fn cost(&self, input: &[usize]) -> Result<Cost> {
-        let shapes = self.shapes(input)?;
-        self.join.shape(&shapes)?;
         let costs = self.each(|layer| layer.cost(input))?;
         let total = costs.into_iter().reduce(Cost::beside).unwrap_or_default();
-        let saved_bytes = total.saved_bytes.saturating_add(self.join.saved_bytes::<T>(&shapes)?);
+        let saved_bytes = total.saved_bytes.saturating_add(self.saved_bytes(&self.shapes(input)?)?);
         Ok(Cost { saved_bytes, ..total })
+    }
+
+    fn fuse(&mut self, next: &Step) -> Result<bool> {
+        match next {
+            Step::Activation(next) if self.join == Join::Add && self.activation == Activation::Linear => {
+                self.activation = *next;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn for_inference(&mut self) -> Result<()> {
@@ -329,7 +369,7 @@ impl<T: Element> Layer<T> for Branches<T> {
         })?;
         let output = self.join.shape(&shapes)?;
         fork.join(summary);
-        let cost = Cost { saved_bytes: self.join.saved_bytes::<T>(&shapes)?, ..Cost::default() };
+        let cost = Cost { saved_bytes: self.saved_bytes(&shapes)?, ..Cost::default() };
         let row = Row::new::<T>(name, self.join.name(), &output, &output, cost)?;
         summary.push(row);
         Ok(output)
@@ -375,7 +415,7 @@ impl<T: Element> Parallel<T> {
     /// assert!(Parallel::<f32>::new(Join::Add).output_shape(&[1, 2]).is_err());
     /// ```
     pub fn new(join: Join) -> Self {
-        Parallel(Branches { kind: "Parallel", layers: Vec::new(), join })
+        Parallel(Branches { kind: "Parallel", layers: Vec::new(), join, activation: Activation::Linear })
     }
 
     /// One more branch.
@@ -441,7 +481,12 @@ impl<T: Element> Residual<T> {
             (Cow::Borrowed("body"), Box::new(body)),
             (Cow::Borrowed("shortcut"), Box::new(Sequential::new())),
         ];
-        Residual(Branches { kind: "Residual", layers: layers.into(), join: Join::Add })
+        Residual(Branches {
+            kind: "Residual",
+            layers: layers.into(),
+            join: Join::Add,
+            activation: Activation::Linear,
+        })
     }
 
     /// Another shortcut than the identity: a convolution of 1x1 where the body changes the size or the channels.
@@ -472,7 +517,7 @@ impl<T: Element> Layer<T> for Residual<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Conv2D, Dense, Dropout, GlobalAvgPool2D, MaxPool2D, Padding, Reach, sequential};
+    use crate::{BatchNorm, Conv2D, Dense, Dropout, GlobalAvgPool2D, MaxPool2D, Padding, Reach, sequential};
 
     fn names<X>(named: Vec<(Name, X)>) -> Vec<String> {
         named.into_iter().map(|(name, _)| name.into_owned()).collect()
@@ -510,6 +555,53 @@ mod tests {
         let inputs: Vec<usize> = summary.rows().iter().map(|row| row.input_bytes / (8 * 8 * 4 * 4)).collect();
         assert_eq!(inputs, [1, 1, 2, 2, 1, 1]);
         assert_eq!(summary.params() as usize, model.cost(&[1, 8, 8, 4]).unwrap().params);
+    }
+
+    /// A residual block with its rectifier behind it, with weights that are always the same.
+    fn block(shortcut: bool, normalised: bool) -> Sequential {
+        let mut body = sequential![
+            Conv2D::new(4, 3).padding(Padding::Same).activation(Activation::Relu),
+            Conv2D::new(8, 3).padding(Padding::Same),
+        ];
+        if normalised {
+            body.push(BatchNorm::new());
+        }
+        let mut block = Residual::new(body);
+        if shortcut {
+            block = block.shortcut(sequential![Conv2D::new(8, 1)]);
+        }
+        let mut model = sequential![block, Activation::Relu];
+        model.build(&[1, 6, 6, 8], &mut Rng::seed(1)).unwrap();
+        model
+    }
+
+    #[test]
+    fn bodies_take_over_addition_and_activation() {
+        let wave = |salt: f32| (0..2 * 6 * 6 * 8).map(|i| (i as f32 * salt).sin()).collect();
+        let [x, grad] = [0.37, 0.53].map(|salt| Tensor::from_vec(&[2, 6, 6, 8], wave(salt)).unwrap());
+        for (shortcut, normalised) in [(false, true), (true, true), (false, false), (true, false)] {
+            let (mut plain, mut fused) = (block(shortcut, normalised), block(shortcut, normalised));
+            fused.for_inference().unwrap();
+            assert_eq!(fused.layers().last().unwrap().kind(), "Linear");
+            let (want, y) = (plain.forward(&x).unwrap(), fused.forward(&x).unwrap());
+            approx::assert_abs_diff_eq!(y, want, epsilon = 1e-5);
+            if normalised {
+                continue;
+            }
+            assert_eq!(y, want);
+            // Training goes on with the activation.
+            let [plain, fused] = [&mut plain, &mut fused].map(|model| {
+                let mut tape = Tape::new();
+                let y = model.forward_train(x.clone(), &mut tape).unwrap();
+                assert_eq!(tape.bytes(), model.cost(x.shape()).unwrap().saved_bytes);
+                let dx = model.backward(grad.clone(), &mut tape).unwrap();
+                assert!(tape.is_empty());
+                let grads: Vec<_> =
+                    model.params().iter().map(|(_, param)| param.grad().unwrap().clone()).collect();
+                (y, dx, grads)
+            });
+            assert_eq!(plain, fused);
+        }
     }
 
     #[test]

@@ -23,6 +23,15 @@ macro_rules! delegate_layer {
             crate::Layer::<T>::forward_into(&self.$field, x, out)
         }
 
+        fn forward_add(
+            &self,
+            x: &crate::Tensor<T>,
+            after: (&crate::Tensor<T>, crate::Activation),
+            out: &mut crate::Tensor<T>,
+        ) -> crate::Result<()> {
+            crate::Layer::<T>::forward_add(&self.$field, x, after, out)
+        }
+
         fn forward_train(
             &mut self,
             x: crate::Tensor<T>,

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use ndarray::ArrayView1;
 
 use super::weights::{Spec, Weights, delegate_to_weights};
-use crate::kernels::epilogue::Epilogue;
 use crate::kernels::panels::PackedMatrix;
 use crate::layer::{Saved, Step, Tape};
 use crate::memory::len_of;
@@ -208,9 +207,9 @@ impl<T: Element> Layer<T> for Dense<T> {
         let out = out.unwritten(KIND, &self.output_shape(x.shape())?)?;
         let pack = || PackedMatrix::new((kernel.as_slice(), self.units), features, self.units);
         let packed = self.weights.prepared().get_or_init(pack);
-        let (bend, rest) = self.activation.in_registers();
-        let finish = |rows: &mut [T]| rest.apply(rows, self.units);
-        T::product(x.as_slice(), packed, Epilogue { bias: self.weights.bias(), bend, finish: &finish }, out);
+        self.weights.with_epilogue((None, self.activation), self.units, |after| {
+            T::product(x.as_slice(), packed, after, out);
+        });
         Ok(())
     }
 

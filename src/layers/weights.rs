@@ -1,5 +1,6 @@
 //! The weights of a layer: named parameters, made together, and what inference prepares from them.
 
+use crate::kernels::epilogue::Epilogue;
 use crate::layer::{Name, Param, Step};
 use crate::memory::len_of;
 use crate::{Activation, Cost, Element, Error, Initializer, Result, Rng, Tensor};
@@ -97,6 +98,19 @@ impl<T: Element, P: Default> Weights<T, P> {
     /// The elements of `"bias"`, if there is one.
     pub(super) fn bias(&self) -> Option<&[T]> {
         self.find("bias").map(Tensor::as_slice)
+    }
+
+    /// Calls `f` with what comes after the sums of `channels` numbers: the bias, if there is one, the residual, if there is
+    /// one, and the activation.
+    pub(super) fn with_epilogue<R>(
+        &self,
+        (residual, activation): (Option<&[T]>, Activation),
+        channels: usize,
+        f: impl FnOnce(Epilogue<'_, T>) -> R,
+    ) -> R {
+        let (bend, rest) = activation.in_registers();
+        let finish = |piece: &mut [T]| rest.apply(piece, channels);
+        f(Epilogue { bias: self.bias(), residual, bend, finish: &finish })
     }
 
     /// What has been prepared from the weights.

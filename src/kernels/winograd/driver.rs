@@ -107,6 +107,7 @@ impl<T: Element> Problem<'_, T> {
         let [_, height, width, depth] = self.tiling.geometry.output_shape();
         let tiles = bands.start * self.tiling.cols..bands.end * self.tiling.cols;
         let start = self.tiling.output_of(bands).start;
+        let after = self.after.part(start..start + out.len());
         let block = even_block(tiles.len(), block);
         with_kept(|scratch: &mut Scratch<T>| {
             for first in tiles.clone().step_by(block) {
@@ -123,7 +124,8 @@ impl<T: Element> Problem<'_, T> {
                         let row = place.image * height + place.row;
                         Target { start: (row * width + place.col) * depth + filter - start, rows, cols }
                     };
-                    self.transform_output::<X, _, M, N>(group, products, target, [width * depth, depth], out);
+                    let strides = [width * depth, depth];
+                    self.transform_output::<X, _, M, N>(group, products, (target, strides), after, out);
                 }
             }
         });
@@ -152,7 +154,8 @@ impl<T: Element> Problem<'_, T> {
                     let products = room(&mut scratch.products, tiles * product_stride);
                     self.multiply(group, transformed, &mut scratch.work, products);
                     let target = |tile| Target { start: tile * M * M * GROUP, rows: M, cols: M };
-                    self.transform_output::<X, _, M, N>(group, products, target, [M * GROUP, GROUP], outputs);
+                    let (strides, after) = ([M * GROUP, GROUP], self.after.without_residual());
+                    self.transform_output::<X, _, M, N>(group, products, (target, strides), after, outputs);
                 });
             });
             self.put_together(bands, outputs, out);
@@ -166,6 +169,7 @@ impl<T: Element> Problem<'_, T> {
         let tiles = bands.len() * self.tiling.cols;
         let first = self.tiling.output_rows_before(bands.start);
         each_chunk(self.parallel, out, width * depth, |row, out| {
+            let start = (first + row) * width * depth;
             let (image, row) = ((first + row) / height, (first + row) % height);
             let band = image * height.div_ceil(size) + row / size - bands.start;
             for (col, out) in out.chunks_exact_mut(depth).enumerate() {
@@ -175,7 +179,7 @@ impl<T: Element> Problem<'_, T> {
                     out.copy_from_slice(&outputs[position * GROUP..][..out.len()]);
                 }
             }
-            (self.after.finish)(out);
+            self.after.part(start..start + out.len()).end(self.isa, out);
         });
     }
 
@@ -219,21 +223,20 @@ impl<T: Element> Problem<'_, T> {
         }
     }
 
-    /// Transforms the products of a group back, adds the bias, and bends the sums.
+    /// Transforms the products of a group back, and does what comes `after` in registers.
     fn transform_output<X: Transform<M, N>, F: Fn(usize) -> Target, const M: usize, const N: usize>(
         &self,
         group: usize,
         products: &[T],
-        target: F,
-        [row_stride, col_stride]: [usize; 2],
+        (target, [row_stride, col_stride]): (F, [usize; 2]),
+        after: Epilogue<'_, T>,
         out: &mut [T],
     ) {
         let filters = group * GROUP..self.tiling.geometry.out_channels.min((group + 1) * GROUP);
         let work = OutputTransform::<T, X, F, M, N> {
             products,
             filters: filters.len(),
-            bias: self.after.bias.map(|bias| &bias[filters]),
-            bend: self.after.bend,
+            after: Epilogue { bias: after.bias.map(|bias| &bias[filters]), ..after },
             target,
             row_stride,
             col_stride,

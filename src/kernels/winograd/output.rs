@@ -1,11 +1,11 @@
-//! The transform back: `A^T m A` for every tile `m` of products and every filter, plus the bias, bent.
+//! The transform back: `A^T m A` for every tile `m` of products and every filter, plus the bias and the residual, bent.
 
 use std::marker::PhantomData;
 
 use super::kernel::GROUP;
 use super::points::Transform;
 use crate::Element;
-use crate::kernels::epilogue::Bend;
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::simd::{Kernel, Simd};
 
 /// Where in the output a tile goes.
@@ -23,8 +23,8 @@ pub(super) struct Target {
 pub(super) struct OutputTransform<'a, T, X, F, const M: usize, const N: usize> {
     pub(super) products: &'a [T],
     pub(super) filters: usize,
-    pub(super) bias: Option<&'a [T]>,
-    pub(super) bend: Bend<T>,
+    /// For these filters, and this part of the output.
+    pub(super) after: Epilogue<'a, T>,
     pub(super) target: F,
     pub(super) row_stride: usize,
     pub(super) col_stride: usize,
@@ -52,7 +52,7 @@ where
                     break;
                 }
                 let lanes = S::LANES.min(self.filters - lane);
-                let bias = match self.bias {
+                let bias = match self.after.bias {
                     Some(bias) => simd.load_up_to(&bias[lane..]),
                     None => simd.splat(T::zero()),
                 };
@@ -72,8 +72,15 @@ where
                     for value in &mut row {
                         *value = simd.add(*value, bias);
                     }
-                    self.bend.apply(simd, std::array::from_mut(&mut row));
-                    let out = &mut self.out[start + i * self.row_stride + lane..];
+                    let place = start + i * self.row_stride + lane;
+                    if let Some(residual) = self.after.residual {
+                        let residual = residual[place..].chunks(self.col_stride);
+                        for (value, residual) in row.iter_mut().zip(residual).take(cols) {
+                            *value = simd.add(*value, simd.load_up_to(&residual[..lanes]));
+                        }
+                    }
+                    self.after.bend.apply(simd, std::array::from_mut(&mut row));
+                    let out = &mut self.out[place..];
                     for (value, out) in row.into_iter().zip(out.chunks_mut(self.col_stride)).take(cols) {
                         if lanes == S::LANES {
                             simd.store(value, out);

@@ -5,7 +5,7 @@ use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::geometry::Geometry2d;
-use crate::kernels::epilogue::{Bend, Epilogue};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::on;
 use crate::kernels::simd::Isa;
@@ -221,7 +221,7 @@ fn finish_gets_every_output_once_and_whole_positions() {
                 assert_eq!(piece.len() % depth, 0);
                 piece.iter_mut().for_each(|value| *value *= 2.0);
             };
-            let after = Epilogue { bias: None, bend: Bend::Straight, finish: &finish };
+            let after = Epilogue { finish: &finish, ..Epilogue::bias(None) };
             on(threads, || forward(&x, Kernel::Packed(&packed), &geometry, after, &mut doubled));
             assert!(plain.iter().zip(&doubled).all(|(plain, doubled)| plain * 2.0 == *doubled));
         }

@@ -5,8 +5,7 @@ use std::sync::OnceLock;
 use super::finish::Finish;
 use crate::geometry::maps;
 use crate::kernels::conv::PreparedKernel;
-use crate::kernels::epilogue::Epilogue;
-use crate::layer::{Saved, Step, Tape};
+use crate::layer::{Saved, Step, Tape, add_to_output};
 use crate::layers::weights::{Spec, Weights, delegate_to_weights};
 use crate::memory::{len_of, unwritten};
 use crate::ops::{self, check_shape, stacked_kernel, to_array, unstacked_kernel};
@@ -71,6 +70,15 @@ pub(in crate::layers) struct Convolution<T: Element> {
     pub(super) padding_mode: PadMode,
     pub(super) finish: Finish,
     weights: Weights<T, Prepared<T>>,
+}
+
+/// What comes after the sums of a convolution.
+struct After<'a, T: Element> {
+    /// What is added to the outputs.
+    residual: Option<&'a Tensor<T>>,
+    activation: Activation,
+    /// Whether the weights will change.
+    use_once: bool,
 }
 
 /// What inference prepares.
@@ -185,27 +193,29 @@ impl<T: Element> Convolution<T> {
     }
 
     /// The convolution with the layer's weights, which will change after it if they are to be used once, to `out`, through
-    /// `activation`; returns the padded input, if it had to be padded before.
+    /// what comes `after` it; returns the padded input, if it had to be padded before.
     fn convolve(
         &self,
         x: &Tensor<T>,
-        (activation, use_once): (Activation, bool),
+        After { residual, activation, use_once }: After<'_, T>,
         out: &mut Tensor<T>,
     ) -> Result<Option<Tensor<T>>> {
         let (geometry, padding) = self.own_geometry(x.shape())?;
+        if let Some(residual) = residual {
+            check_shape(self.kind, "a summand", residual.shape(), &geometry.output_shape())?;
+        }
         let pad = |padding| Ok(ops::pad2d(x.view4()?, padding, self.padding_mode)?.into());
         let padded: Option<Tensor<T>> = padding.map(pad).transpose()?;
         let out = out.unwritten(self.kind, &geometry.output_shape())?;
         let x = padded.as_ref().unwrap_or(x).as_slice();
-        let kernel = self.kernel()?;
-        let (bend, rest) = activation.in_registers();
-        let finish = |piece: &mut [T]| rest.apply(piece, geometry.out_channels);
-        let after = Epilogue { bias: self.weights.bias(), bend, finish: &finish };
-        if use_once {
-            T::conv_forward_once(x, kernel, &geometry, after, out);
-        } else {
-            T::conv_forward(x, (kernel, &self.weights.prepared().packed), &geometry, after, out);
-        }
+        let (kernel, residual) = (self.kernel()?, residual.map(Tensor::as_slice));
+        self.weights.with_epilogue((residual, activation), geometry.out_channels, |after| {
+            if use_once {
+                T::conv_forward_once(x, kernel, &geometry, after, out);
+            } else {
+                T::conv_forward(x, (kernel, &self.weights.prepared().packed), &geometry, after, out);
+            }
+        });
         Ok(padded)
     }
 
@@ -275,14 +285,29 @@ impl<T: Element> Layer<T> for Convolution<T> {
     }
 
     fn forward_into(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
-        self.convolve(x, (self.finish.activation, false), out).map(drop)
+        let after = After { residual: None, activation: self.finish.activation, use_once: false };
+        self.convolve(x, after, out).map(drop)
+    }
+
+    fn forward_add(
+        &self,
+        x: &Tensor<T>,
+        (residual, activation): (&Tensor<T>, Activation),
+        out: &mut Tensor<T>,
+    ) -> Result<()> {
+        if self.finish.activation != Activation::Linear {
+            return add_to_output(self, x, (residual, activation), out);
+        }
+        activation.check::<T>()?;
+        let after = After { residual: Some(residual), activation, use_once: false };
+        self.convolve(x, after, out).map(drop)
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
         let (mut y, mut activation) = (Tensor::default(), self.finish.activation);
         // What the gradient follows from need not be there before the activation.
         let at_once = if activation.saves_output() { activation } else { Activation::Linear };
-        match self.convolve(&x, (at_once, true), &mut y)? {
+        match self.convolve(&x, After { residual: None, activation: at_once, use_once: true }, &mut y)? {
             Some(padded) => {
                 tape.push(self.kind, Saved::Shape(x.shape().to_vec()));
                 tape.push(self.kind, Saved::Tensor(padded));
