@@ -36,6 +36,7 @@ pub(crate) fn filled<T: Clone>(operation: &'static str, shape: &[usize], value: 
 pub(crate) fn zeros<T: Copy + Default + 'static>(operation: &'static str, shape: &[usize]) -> Result<Vec<T>> {
     match take_spare(len_of(operation, shape)?) {
         Some(mut spare) => {
+            spare.truncate(len_of(operation, shape)?);
             spare.fill(T::default());
             Ok(spare)
         }

@@ -32,8 +32,10 @@ impl<T: Copy + Default + 'static> Buffer<T> {
     pub(crate) fn try_unwritten(len: usize) -> Result<Self, TryReserveError> {
         let with_slack = len.saturating_add(slack::<T>());
         let mut memory = take_spare(with_slack).unwrap_or_default();
-        memory.try_reserve_exact(with_slack - memory.len())?;
-        memory.resize(with_slack, T::default());
+        if memory.len() < with_slack {
+            memory.try_reserve_exact(with_slack - memory.len())?;
+            memory.resize(with_slack, T::default());
+        }
         Ok(Buffer { start: aligned_start(&memory), memory, len })
     }
 
@@ -43,7 +45,7 @@ impl<T: Copy + Default + 'static> Buffer<T> {
     }
 }
 
-/// Memory of `len` elements, with whatever they hold, that this thread has put down.
+/// Memory of `len` elements or more, with whatever they hold, that this thread has put down.
 pub(crate) fn take_spare<T: Copy + Default + 'static>(len: usize) -> Option<Vec<T>> {
     with_kept(|spare: &mut Spare<T>| spare.take(len))
 }
@@ -96,13 +98,12 @@ const MOST_BUFFERS: usize = 16;
 const MOST_BYTES: usize = 128 << 20;
 
 impl<T: Copy + Default + 'static> Spare<T> {
-    /// A buffer for `len` elements that is not much larger.
+    /// A buffer of `len` elements that is not much longer: as long as it is, or the next time a longer one is wanted it
+    /// would no longer be there.
     fn take(&mut self, len: usize) -> Option<Vec<T>> {
         let fits = |buffer: &Vec<T>| (len..=2 * len).contains(&buffer.len());
         let index = self.buffers.iter().rposition(fits)?;
-        let mut buffer = self.buffers.remove(index);
-        buffer.truncate(len);
-        Some(buffer)
+        Some(self.buffers.remove(index))
     }
 
     fn put(&mut self, buffer: Vec<T>) {
