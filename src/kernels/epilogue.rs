@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::simd::{Isa, Kernel, Simd};
+use super::simd::{Isa, Kernel, Simd, unrolled};
 use crate::Element;
 
 /// What is done to pieces of whole positions of an output while they are in the cache.
@@ -82,7 +82,6 @@ pub enum Bend<T> {
 impl<T: Element> Bend<T> {
     /// Applies it to rows of vectors.
     #[inline(always)]
-    #[allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
     pub(super) fn apply<S: Simd<T>, const M: usize, const V: usize>(
         self,
         simd: S,
@@ -92,19 +91,15 @@ impl<T: Element> Bend<T> {
             Bend::Straight => {}
             Bend::Clamp(low, high) => {
                 let (low, high) = (simd.splat(low), simd.splat(high));
-                for i in 0..M {
-                    for v in 0..V {
-                        rows[i][v] = simd.clamp(rows[i][v], low, high);
-                    }
-                }
+                unrolled!(i < M, {
+                    unrolled!(v < V, { rows[i][v] = simd.clamp(rows[i][v], low, high) });
+                });
             }
             Bend::Leak(slope) => {
                 let slope = simd.splat(slope);
-                for i in 0..M {
-                    for v in 0..V {
-                        rows[i][v] = simd.larger(simd.mul(slope, rows[i][v]), rows[i][v]);
-                    }
-                }
+                unrolled!(i < M, {
+                    unrolled!(v < V, { rows[i][v] = simd.larger(simd.mul(slope, rows[i][v]), rows[i][v]) });
+                });
             }
         }
     }

@@ -16,7 +16,7 @@ use super::epilogue::{Bend, Epilogue};
 use super::kept::with_kept;
 use super::panels::{PackedMatrix, Panels, across, next_panel};
 use super::pieces::{each_chunk, equal_pieces};
-use super::simd::{Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, Strands};
+use super::simd::{Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, Strands, unrolled};
 use super::sum;
 use crate::Element;
 
@@ -30,6 +30,8 @@ const NARROW_MR: usize = 2 * MR;
 const PANELS_INSIDE: usize = 256 << 10;
 /// Bytes of a panel from which on asking for the next one pays: less, the processor foresees by itself.
 const LARGE_PANEL: usize = 32 << 10;
+/// Numbers of a row between two requests for a part of the next panel.
+const STRETCH: usize = 32;
 /// Rows of a block that one task computes: its left factor stays in the second-level cache over all panels.
 const BLOCK_ROWS: usize = 16 * MR;
 /// Multiplications below which waking another thread costs more than it saves.
@@ -215,30 +217,31 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                     let left = Strands::<T, M>::new(values, |i| rows[i].start, runs);
                     let all = tiles.block.out.len().div_ceil(M);
                     let this = row / M;
-                    tiles.each_panel::<S, M, V>(simd, row, |panel, next, sums| {
+                    tiles.each_panel::<S, M, V>(simd, row, |panel, next, mut sums| {
                         // Each tile of rows brings its share of the next panel near.
                         let large = size_of_val(panel) >= LARGE_PANEL;
+                        let stretch = if large { STRETCH } else { usize::MAX };
                         let start = this * panel.len();
-                        left.each(
-                            lines.clone(),
-                            panel,
-                            V * S::LANES,
-                            |part| {
-                                let share = (start + part.start) / all..(start + part.end) / all;
-                                if large && let Some(share) = next.get(share) {
-                                    simd.prefetch_read(share);
-                                }
-                            },
-                            |numbers, right| add_products(simd, |i| numbers.at(i), right, sums),
-                        );
+                        let bring_near = |part: Range<usize>| {
+                            let share = || (start + part.start) / all..(start + part.end) / all;
+                            if large && let Some(share) = next.get(share()) {
+                                simd.prefetch_read(share);
+                            }
+                        };
+                        let right = (panel, V * S::LANES);
+                        left.each(lines.clone(), right, (stretch, bring_near), |numbers, right| {
+                            add_products(simd, |i| numbers.at(i), right, &mut sums);
+                        });
+                        sums
                     });
                 }
                 Left::Columns { values, rows, first } => {
-                    tiles.each_panel::<S, M, V>(simd, row, |panel, _, sums| {
+                    tiles.each_panel::<S, M, V>(simd, row, |panel, _, mut sums| {
                         for (line, right) in rows.iter().zip(panel.chunks_exact(V * S::LANES)) {
                             let line = &values[line.start + first + row..][..M];
-                            add_products(simd, |i| line[i], right, sums);
+                            add_products(simd, |i| line[i], right, &mut sums);
                         }
+                        sums
                     });
                 }
             }
@@ -254,7 +257,7 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
         &mut self,
         simd: S,
         row: usize,
-        add: impl Fn(&[T], &[T], &mut [[S::V; V]; M]),
+        add: impl Fn(&[T], &[T], [[S::V; V]; M]) -> [[S::V; V]; M],
     ) {
         let Tiles { block, columns, start, .. } = self;
         let width = V * S::LANES;
@@ -269,16 +272,14 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
             }
             let mut sums = [[simd.splat(T::zero()); V]; M];
             if let Some(start) = starts.next() {
-                for v in 0..V {
+                unrolled!(v < V, {
                     let start = simd.load(&start[v * S::LANES..]);
-                    for sums in &mut sums {
-                        sums[v] = start;
-                    }
-                }
+                    unrolled!(i < M, { sums[i][v] = start });
+                });
             }
             let panel;
             (panel, next) = next.split_at(size);
-            add(panel, next, &mut sums);
+            let mut sums = add(panel, next, sums);
             if let Finish::Store { residual, bend, .. } = block.finish {
                 if let Some(residual) = residual {
                     residual.add::<S, M, V>(simd, row, place.clone(), &mut sums);
@@ -288,24 +289,21 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
             if place.len() == width {
                 let out: [&mut [T]; M] = block.out.part(row, place);
                 let adds = matches!(block.finish, Finish::Add);
-                for i in 0..M {
-                    let out = &mut out[i][..width];
-                    for v in 0..V {
-                        let out = &mut out[v * S::LANES..];
+                unrolled!(i < M, {
+                    let out = &mut *out[i];
+                    unrolled!(v < V, {
+                        let out = &mut out[v * S::LANES..][..S::LANES];
                         let sum = if adds { simd.add(simd.load(out), sums[i][v]) } else { sums[i][v] };
                         simd.store(sum, out);
-                    }
-                }
+                    });
+                });
             } else {
-                #[allow(clippy::needless_range_loop)] // as in `add_products`
-                for i in 0..M {
+                unrolled!(i < M, {
                     let mut all = [T::zero(); MAX_PANEL * MAX_LANES];
-                    for v in 0..V {
-                        simd.store(sums[i][v], &mut all[v * S::LANES..]);
-                    }
+                    unrolled!(v < V, { simd.store(sums[i][v], &mut all[v * S::LANES..]) });
                     let [out] = block.out.part(row + i, place.clone());
                     block.finish.write(&all, out);
-                }
+                });
             }
         }
     }
@@ -314,7 +312,6 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
 impl<T: Element> Residual<'_, T> {
     /// Adds the numbers at `columns` of `M` rows from the row `first` on.
     #[inline(always)]
-    #[allow(clippy::needless_range_loop)] // as in `add_products`
     fn add<S: Simd<T>, const M: usize, const V: usize>(
         self,
         simd: S,
@@ -322,17 +319,15 @@ impl<T: Element> Residual<'_, T> {
         columns: Range<usize>,
         sums: &mut [[S::V; V]; M],
     ) {
-        for i in 0..M {
+        unrolled!(i < M, {
             let mut row = &self.values[(first + i) * self.stride..][columns.clone()];
             let mut room = [T::zero(); MAX_PANEL * MAX_LANES];
             if row.len() < V * S::LANES {
                 room[..row.len()].copy_from_slice(row);
                 row = &room;
             }
-            for v in 0..V {
-                sums[i][v] = simd.add(sums[i][v], simd.load(&row[v * S::LANES..]));
-            }
-        }
+            unrolled!(v < V, { sums[i][v] = simd.add(sums[i][v], simd.load(&row[v * S::LANES..])) });
+        });
     }
 }
 
@@ -358,10 +353,8 @@ fn live_lines(rows: &[Row]) -> Range<usize> {
     start.unwrap_or_default()..end.unwrap_or_default()
 }
 
-/// Adds a number of each row times a row of the panel. Loops by index: what is not inlined is not compiled for the
-/// instruction set, and the adaptors of arrays are not always.
+/// Adds a number of each row times a row of the panel.
 #[inline(always)]
-#[allow(clippy::needless_range_loop)]
 fn add_products<T: Element, S: Simd<T>, const M: usize, const V: usize>(
     simd: S,
     left: impl Fn(usize) -> T,
@@ -369,15 +362,11 @@ fn add_products<T: Element, S: Simd<T>, const M: usize, const V: usize>(
     sums: &mut [[S::V; V]; M],
 ) {
     let mut vectors = [simd.splat(T::zero()); V];
-    for v in 0..V {
-        vectors[v] = simd.load(&right[v * S::LANES..]);
-    }
-    for i in 0..M {
+    unrolled!(v < V, { vectors[v] = simd.load(&right[v * S::LANES..]) });
+    unrolled!(i < M, {
         let x = simd.splat(left(i));
-        for v in 0..V {
-            sums[i][v] = simd.mul_add(x, vectors[v], sums[i][v]);
-        }
-    }
+        unrolled!(v < V, { sums[i][v] = simd.mul_add(x, vectors[v], sums[i][v]) });
+    });
 }
 
 /// `out = a * b` and what comes `after`, for `a` of `m x k` and `out` of `m x n`, both without gaps between rows.

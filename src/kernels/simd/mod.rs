@@ -20,11 +20,13 @@ mod prefetch;
 mod strands;
 #[cfg(test)]
 mod tests;
+mod unrolled;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm;
 
 pub use grid::Grid;
 pub use isa::{Isa, force_isa, isa};
+pub(super) use unrolled::unrolled;
 
 use portable::Portable;
 pub(super) use prefetch::read as prefetch_read;

@@ -60,9 +60,6 @@ impl Runs {
     }
 }
 
-/// Numbers of a row between two calls of what is to be done now and then.
-const STRETCH: usize = 32;
-
 /// `M` rows of one slice.
 #[derive(Clone, Copy)]
 pub struct Strands<'a, T, const M: usize> {
@@ -88,15 +85,14 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
     }
 
     /// For each number of the rows in these lines, calls `f(reader, chunk)`: the reader returns the number of a row, and
-    /// the chunk is the next of `width` numbers of `right`, which has one for every number of all lines. Now and then
-    /// calls `before` with the part of `right` that comes next.
+    /// the chunk is the next of `width` numbers of `right`, which has one for every number of all lines. At the start of
+    /// each run, and whenever `stretch` numbers are done, calls `before` with the part of `right` that comes next.
     #[inline(always)]
     pub fn each(
         &self,
         lines: Range<usize>,
-        right: &[T],
-        width: usize,
-        before: impl Fn(Range<usize>),
+        (right, width): (&[T], usize),
+        (stretch, before): (usize, impl Fn(Range<usize>)),
         mut f: impl FnMut(&Numbers<'_, T, M>, &[T]),
     ) {
         let Runs { line_pitch, in_line, pitch, length, .. } = self.runs;
@@ -111,11 +107,11 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
         for _ in lines.start * in_line..lines.end * in_line {
             let mut step = 0;
             while step < length {
-                let end = length.min(step + STRETCH);
+                let end = length.min(step.saturating_add(stretch));
                 before(place..place + (end - step) * width);
                 place += (end - step) * width;
-                for step in step..end {
-                    numbers.index = start + step;
+                for index in start + step..start + end {
+                    numbers.index = index;
                     // SAFETY: the slice that `right` began with has a chunk of `width` for every number of these lines,
                     // of which this is the next.
                     let chunk = unsafe { std::slice::from_raw_parts(right, width) };
