@@ -78,6 +78,14 @@ struct Line {
     source: usize,
 }
 
+/// What the windows of a row of positions see in so many rows, all columns and channels of these, and the weights of the
+/// taps that see it.
+struct Grids<'a, T> {
+    rows: usize,
+    source: Grid<'a, T>,
+    weights: Grid<'a, T>,
+}
+
 impl<T: Element, const BLOCK: usize> Kernel<T> for Band<'_, T, BLOCK> {
     type Output = ();
 
@@ -92,15 +100,23 @@ impl<T: Element, const BLOCK: usize> Kernel<T> for Band<'_, T, BLOCK> {
         let interior = cols.interior();
         let edges = (0..interior.start).chain(interior.end..cols.positions);
         if BLOCK == 1 && channels >= PAIR * S::LANES && cols.is_contiguous() && interior.len() >= COLUMNS {
+            let grids = lines.each_ref().map(|line| self.grids(line));
             for col in edges {
-                self.pair(simd, &lines, col);
+                let taps = cols.inside(col);
+                match taps.len() {
+                    1 => self.pair::<S, 1>(simd, &grids, (col, taps)),
+                    2 => self.pair::<S, 2>(simd, &grids, (col, taps)),
+                    3 => self.pair::<S, 3>(simd, &grids, (col, taps)),
+                    4 => self.pair::<S, 4>(simd, &grids, (col, taps)),
+                    _ => self.pair::<S, 0>(simd, &grids, (col, taps)),
+                }
             }
             match (cols.taps, cols.step) {
-                (3, 1) => return self.dense_tiles::<S, 3, 1>(simd, &lines, interior),
-                (5, 1) => return self.dense_tiles::<S, 5, 1>(simd, &lines, interior),
-                (7, 1) => return self.dense_tiles::<S, 7, 1>(simd, &lines, interior),
-                (3, 2) => return self.dense_tiles::<S, 3, 2>(simd, &lines, interior),
-                (5, 2) => return self.dense_tiles::<S, 5, 2>(simd, &lines, interior),
+                (3, 1) => return self.dense_tiles::<S, 3, 1>(simd, &grids, interior),
+                (5, 1) => return self.dense_tiles::<S, 5, 1>(simd, &grids, interior),
+                (7, 1) => return self.dense_tiles::<S, 7, 1>(simd, &grids, interior),
+                (3, 2) => return self.dense_tiles::<S, 3, 2>(simd, &grids, interior),
+                (5, 2) => return self.dense_tiles::<S, 5, 2>(simd, &grids, interior),
                 _ => {}
             }
         } else {
@@ -120,7 +136,7 @@ impl<T: Element, const BLOCK: usize> Kernel<T> for Band<'_, T, BLOCK> {
     }
 }
 
-impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
+impl<'a, T: Element, const BLOCK: usize> Band<'a, T, BLOCK> {
     fn line(&self, line: usize) -> Line {
         let Patches { channels, ref rows, ref cols, .. } = *self.patches;
         let (image, row) = (line / rows.positions, line % rows.positions);
@@ -191,16 +207,28 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
         X
     }
 
+    /// What the windows of a row of positions see, and the weights of the taps that see it.
+    fn grids(&self, line: &Line) -> Grids<'a, T> {
+        let Patches { source, channels, ref rows, ref cols } = *self.patches;
+        let (count, pitch) = (line.seen.len(), rows.beyond_first(1) * cols.source * channels);
+        let start = line.source.wrapping_add(line.seen.start.wrapping_mul(pitch));
+        let source = Grid::new(&source[start..], [count, pitch], [cols.source, channels], channels);
+        let (line_len, start) = (cols.taps * channels, line.seen.start * cols.taps * channels);
+        let weights = &self.weights.values[start..];
+        let weights = Grid::new(weights, [count, line_len], [cols.taps, channels], channels);
+        Grids { rows: count, source, weights }
+    }
+
     /// All of `interior` in tiles of [`COLUMNS`], the last of which may overlap the one before it.
     #[inline(always)]
     fn dense_tiles<S: Simd<T>, const KW: usize, const STEP: usize>(
         &mut self,
         simd: S,
-        lines: &[Line],
+        grids: &[Grids<'_, T>; BAND_LINES],
         interior: Range<usize>,
     ) {
         for col in interior.clone().step_by(COLUMNS) {
-            self.dense_tile::<S, KW, STEP>(simd, lines, col.min(interior.end - COLUMNS));
+            self.dense_tile::<S, KW, STEP>(simd, grids, col.min(interior.end - COLUMNS));
         }
     }
 
@@ -211,24 +239,27 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
     fn dense_tile<S: Simd<T>, const KW: usize, const STEP: usize>(
         &mut self,
         simd: S,
-        lines: &[Line],
+        grids: &[Grids<'_, T>; BAND_LINES],
         col: usize,
     ) {
         let (channels, seen) = (self.patches.channels, self.patches.cols.read(col, 0));
         let width = self.patches.cols.positions * channels;
         for first in vectors(channels, PAIR * S::LANES) {
             let start = self.start(simd, first);
-            for (line, out) in lines.iter().zip(self.out.chunks_exact_mut(width)) {
-                let (source, weights) = windows::<T, S>(
-                    self.patches,
-                    self.weights,
-                    line,
-                    (seen, (COLUMNS - 1) * STEP + KW),
-                    (0, KW),
-                    first,
-                );
+            for (line, (grids, out)) in grids.iter().zip(self.out.chunks_exact_mut(width)).enumerate() {
+                let source = grids.source.vectors::<S>([seen, (COLUMNS - 1) * STEP + KW], first, PAIR);
+                let weights = grids.weights.vectors::<S>([0, KW], first, PAIR);
                 let mut sums = [start; COLUMNS];
-                for i in 0..line.seen.len() {
+                for x in 0..COLUMNS {
+                    simd.prefetch(&mut out[(col + x) * channels + first..][..PAIR * S::LANES]);
+                }
+                for i in 0..grids.rows {
+                    // Rows that the line above has not asked for.
+                    if line == 0 || i + STEP >= grids.rows {
+                        for column in 0..(COLUMNS - 1) * STEP + KW {
+                            source.prefetch_next(i, column);
+                        }
+                    }
                     for j in 0..KW {
                         for v in 0..PAIR {
                             let weight = simd.load(weights.at(i, j, v));
@@ -252,23 +283,29 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
         }
     }
 
-    /// Column `col` in all lines, for windows that may see padding.
+    /// Column `col` in all lines, for windows that may see padding and see the source with the columns of taps `taps`, of
+    /// which there are `KW`, or any number if `KW` is 0.
     #[inline(always)]
     #[allow(clippy::needless_range_loop)]
-    fn pair<S: Simd<T>>(&mut self, simd: S, lines: &[Line], col: usize) {
+    fn pair<S: Simd<T>, const KW: usize>(
+        &mut self,
+        simd: S,
+        grids: &[Grids<'_, T>; BAND_LINES],
+        (col, taps): (usize, Range<usize>),
+    ) {
         let Patches { channels, ref cols, .. } = *self.patches;
+        let count = if KW > 0 { KW } else { taps.len() };
         // Where there is nothing to see, the first of everything is as good a place as any.
-        let taps = Some(cols.inside(col)).filter(|taps| !taps.is_empty()).unwrap_or_default();
-        let seen = if taps.is_empty() { 0 } else { cols.read(col, taps.start) };
+        let (tap, seen) = if count == 0 { (0, 0) } else { (taps.start, cols.read(col, taps.start)) };
         for first in vectors(channels, PAIR * S::LANES) {
             let start = self.start(simd, first);
             let out = self.out.chunks_exact_mut(cols.positions * channels);
-            for (line, out) in lines.iter().zip(out) {
-                let (seen, taps) = ((seen, taps.len()), (taps.start, taps.len()));
-                let (source, weights) = windows::<T, S>(self.patches, self.weights, line, seen, taps, first);
+            for (grids, out) in grids.iter().zip(out) {
+                let source = grids.source.vectors::<S>([seen, count], first, PAIR);
+                let weights = grids.weights.vectors::<S>([tap, count], first, PAIR);
                 let mut sums = start;
-                for i in 0..line.seen.len() {
-                    for j in 0..taps.1 {
+                for i in 0..grids.rows {
+                    for j in 0..count {
                         for v in 0..PAIR {
                             let (value, weight) =
                                 (simd.load(source.at(i, j, v)), simd.load(weights.at(i, j, v)));
@@ -296,27 +333,6 @@ impl<T: Element, const BLOCK: usize> Band<'_, T, BLOCK> {
         }
         start
     }
-}
-
-/// What the windows of a row of positions see, from channel `first` on, in so many columns of the source from the first of
-/// them on, and the weights of so many columns of taps.
-#[inline(always)]
-fn windows<'a, T: Element, S: Simd<T>>(
-    patches: &Patches<'a, T>,
-    weights: &'a GroupWeights<T>,
-    line: &Line,
-    (column, columns): (usize, usize),
-    (tap, taps): (usize, usize),
-    first: usize,
-) -> (Grid<'a, T, S>, Grid<'a, T, S>) {
-    let Patches { source, channels, ref rows, ref cols } = *patches;
-    let (count, pitch) = (line.seen.len(), rows.beyond_first(1) * cols.source * channels);
-    let start =
-        line.source.wrapping_add(line.seen.start.wrapping_mul(pitch)).wrapping_add(column * channels + first);
-    let source = Grid::new(&source[start..], [count, pitch], [columns, channels], PAIR);
-    let start = (line.seen.start * cols.taps + tap) * channels + first;
-    let weights = Grid::new(&weights.values[start..], [count, cols.taps * channels], [taps, channels], PAIR);
-    (source, weights)
 }
 
 /// Where pieces of `width` of so many channels, at least as many, start: the last may overlap the one before it, and

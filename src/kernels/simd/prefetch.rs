@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T1, _mm_prefetch};
+use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
 /// Asks for all of `to` to come to the first-level cache, to be written.
 #[inline(always)]
@@ -23,6 +23,18 @@ pub(in crate::kernels) fn read<T>(from: &[T]) {
     for line in from.chunks(64 / size_of::<T>()) {
         // SAFETY: a hint, which no address makes invalid.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = from;
+}
+
+/// Asks for the cache line of `from` to come to the first-level cache, to be read. Any address will do.
+#[inline(always)]
+pub(super) fn read_soon<T>(from: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which no address makes invalid.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(from.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = from;
