@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use super::epilogue::{Bend, Epilogue};
-use super::matmul::threads;
 use super::patches::Patches;
 use super::pieces::each_chunk;
 use super::simd::{Grid, Kernel, Simd, isa};
+use super::threads::threads;
 use crate::{Element, Geometry2d};
 
 /// The weights of a convolution whose groups have as many filters as channels, 1, 2 or 4.

@@ -3,11 +3,11 @@
 
 use std::ops::Range;
 
-use super::matmul::threads;
 use super::patches::Patches;
 use super::pieces::each_chunk;
 use super::simd::{Kernel, Simd, isa};
 use super::sum;
+use super::threads::threads;
 use crate::{Element, Geometry2d};
 
 /// Into how many pieces the rows of positions are cut at most, and the fewest rows of a piece.

@@ -2,17 +2,19 @@
 
 use std::ops::Range;
 
+use super::L2_BYTES;
 use super::aligned::room;
 use super::disjoint::{Rows, each_columns};
 use super::epilogue::Epilogue;
 use super::field::{Field, Scratch, in_place};
 use super::kept::with_kept;
 use super::kernel_matrix::KernelMatrix;
-use super::matmul::{Block, Finish, Residual, threads};
+use super::matmul::{Block, Finish, Residual};
 use super::panels::{PackedMatrix, Panels, each_panel_of, panel_width};
 use super::patches::Patches;
 use super::pieces::each_chunk;
 use super::simd::isa;
+use super::threads::threads;
 use crate::Element;
 use crate::geometry::Geometry2d;
 
@@ -146,11 +148,26 @@ fn blocked<'a, T: Element>(
 
 /// The time of a convolution, in multiplications at the processor's best speed: besides its products, each output costs
 /// as much as `START` of them. Measured on Zen 3.
-pub(super) fn cost(geometry: &Geometry2d) -> f64 {
+pub(super) fn cost<T>(geometry: &Geometry2d) -> f64 {
     const START: f64 = 24.0;
     const PRODUCT: f64 = 1.03;
     let outputs: usize = geometry.output_shape().iter().product();
-    PRODUCT * geometry.multiplications() as f64 + START * outputs as f64
+    let weights: usize = geometry.kernel_shape().iter().product();
+    PRODUCT * geometry.multiplications() as f64
+        + START * outputs as f64
+        + reading_cost::<T>(weights as f64, 1.0)
+}
+
+/// The time to read so many weights so many times, beyond that of multiplying with them, in the same measure. From a
+/// second-level cache it is none.
+pub(super) fn reading_cost<T>(weights: f64, times: f64) -> f64 {
+    const L3_BYTES: f64 = (20 << 20) as f64;
+    let each = match size_of::<T>() as f64 * weights {
+        bytes if bytes <= L2_BYTES as f64 / 2.0 => 0.0,
+        bytes if bytes <= L3_BYTES => 8.0,
+        _ => 10.0,
+    };
+    each * weights * times
 }
 
 /// How many positions make a block: few enough for the cache, and blocks that threads can share out evenly. Not a

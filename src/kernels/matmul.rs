@@ -18,6 +18,7 @@ use super::panels::{PackedMatrix, Panels, across, next_panel};
 use super::pieces::{each_chunk, equal_pieces};
 use super::simd::{Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, Strands, unrolled};
 use super::sum;
+use super::threads::threads;
 use crate::Element;
 
 /// Rows of a register tile. Fewer than a first-level cache has ways, so that rows a multiple of a page apart do not
@@ -34,13 +35,6 @@ const LARGE_PANEL: usize = 32 << 10;
 const STRETCH: usize = 32;
 /// Rows of a block that one task computes: its left factor stays in the second-level cache over all panels.
 const BLOCK_ROWS: usize = 16 * MR;
-/// Multiplications below which waking another thread costs more than it saves.
-pub(crate) const PARALLEL_WORK: usize = 1 << 17;
-
-/// How many threads to share so many multiplications among: those of the current pool, or one.
-pub(crate) fn threads(multiplications: usize) -> usize {
-    if multiplications < PARALLEL_WORK { 1 } else { rayon::current_num_threads() }
-}
 
 /// The left factor of a product, read in place.
 #[derive(Clone, Copy)]

@@ -20,10 +20,14 @@ pub(crate) mod pool;
 pub(crate) mod simd;
 mod spare;
 pub(crate) mod sum;
+mod threads;
 mod transpose;
 mod winograd;
 
 pub(crate) use spare::{Buffer, recycle, take_spare};
+
+/// The second-level cache that blocks are made for.
+const L2_BYTES: usize = 512 << 10;
 
 /// Runs on a pool of so many threads; in place on WebAssembly, which has none.
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl Plan {
         let (workspace_bytes, cost) = match algorithm {
             Algorithm::ImplicitGemm => {
                 let patches = Patches::of_input(&[], geometry);
-                (direct::workspace_bytes::<T>(&patches, geometry), direct::cost(geometry))
+                (direct::workspace_bytes::<T>(&patches, geometry), direct::cost::<T>(geometry))
             }
             Algorithm::GroupVectors => (0, GROUP_VECTORS * geometry.multiplications() as f64),
             Algorithm::WinogradF2 => winograd::forecast::<T>(geometry, TileSize::Two),

@@ -39,6 +39,8 @@ fn main() -> Result<()> {
     let [engine, threads, models] = arguments.as_slice() else {
         return Err("usage: striate-peers ENGINE THREADS MODELS".into());
     };
+    // Engines on rayon need not wake a thread of its pool for each call: this is one.
+    rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
     let setup = Setup { threads: threads.parse()?, models: PathBuf::from(models) };
     let mut server = Server::new(engines::named(engine)?, setup);
     for line in std::io::stdin().lock().lines() {

@@ -6,11 +6,12 @@ use crate::Element;
 use crate::geometry::Geometry2d;
 use crate::kernels::aligned::room;
 use crate::kernels::kept::with_kept;
-use crate::kernels::matmul::{product_here, threads};
+use crate::kernels::matmul::product_here;
 use crate::kernels::panels::PackedMatrix;
 use crate::kernels::pieces::each_chunk;
 use crate::kernels::simd::isa;
 use crate::kernels::sum;
+use crate::kernels::threads::threads;
 
 /// Bytes of products that lie between the two halves, about.
 const BLOCK_BYTES: usize = 64 << 10;

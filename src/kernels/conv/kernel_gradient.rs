@@ -10,11 +10,12 @@ use crate::kernels::depthwise_gradient;
 use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::field::{self, Field};
 use crate::kernels::kept::with_kept;
-use crate::kernels::matmul::{Block, Finish, Left, threads};
+use crate::kernels::matmul::{Block, Finish, Left};
 use crate::kernels::panels::{Panels, pack_rows, panels_len};
 use crate::kernels::patches::Patches;
 use crate::kernels::pieces::{each_chunk, even_pieces};
 use crate::kernels::simd::isa;
+use crate::kernels::threads::threads;
 use crate::kernels::{sum, winograd};
 use crate::{Accuracy, Element};
 

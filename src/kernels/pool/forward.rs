@@ -8,6 +8,7 @@ use crate::kernels::aligned::room;
 use crate::kernels::kept::with_kept;
 use crate::kernels::pieces::{each_chunk, even_pieces};
 use crate::kernels::simd::{Isa, Kernel, MAX_LANES, Simd};
+use crate::kernels::threads::threads;
 use crate::{Element, Geometry2d};
 
 use super::{Rows, TASK_WORK};
@@ -49,8 +50,7 @@ pub(super) fn reduce<T: Element>(
     }
     let Rows { line, reads, .. } = Rows::of_output(geometry);
     let rows = out.len() / line;
-    let threads =
-        if out.len().saturating_mul(reads) < SERIAL_WORK { 1 } else { rayon::current_num_threads() };
+    let threads = threads(out.len().saturating_mul(reads).saturating_mul(READ_WORK));
     let most = if threads == 1 { rows } else { rows.div_ceil(4 * threads) };
     let task_rows = most.max(TASK_WORK / line.saturating_mul(reads)).max(1);
     each_chunk(threads > 1, out, task_rows * line, |task, out| {
@@ -65,8 +65,8 @@ pub(super) fn reduce<T: Element>(
     });
 }
 
-/// Elements times taps below which waking another thread costs more than it saves.
-const SERIAL_WORK: usize = 1 << 18;
+/// What an element of a window costs, in multiplications.
+const READ_WORK: usize = 2;
 /// The most rows that are joined at a time. If they lie a multiple of 4096 bytes apart, lines of no more than 8 fit in
 /// the first-level cache together.
 const ROWS: usize = 4;

@@ -4,9 +4,8 @@ use super::input::{LINE, input_scratch};
 use super::kernel::GROUP;
 use super::tiling::Tiling;
 use crate::Element;
+use crate::kernels::L2_BYTES;
 
-/// The second-level cache that blocks are made for.
-pub(super) const L2_BYTES: usize = 512 << 10;
 /// The most scratch of a thread, unless one tile alone needs more.
 const SCRATCH_BYTES: usize = 3 << 19;
 /// With fewer tiles at a time, the transformed kernel would be read too often to keep the multipliers busy.

@@ -1,13 +1,13 @@
 //! Which convolutions gain from Winograd's transform, and with which tiles.
 
 use super::TileSize;
-use super::blocking::{Blocking, L2_BYTES, MANY_TILES};
+use super::blocking::{Blocking, MANY_TILES};
 use super::gradient::block_tiles;
 use super::tiling::Tiling;
 use crate::Element;
 use crate::geometry::{Geometry2d, WindowAxis};
-use crate::kernels::direct;
-use crate::kernels::matmul::threads;
+use crate::kernels::direct::{self, reading_cost};
+use crate::kernels::threads::threads;
 
 /// What an implementation costs beyond its multiplications, all in multiplications at the processor's best speed.
 /// Measured on Zen 3, and `sums` on Sapphire Rapids.
@@ -31,11 +31,6 @@ const GRADIENT_PRODUCT: f64 = 1.15;
 /// `PRODUCT`.
 const START: f64 = 10.0;
 const PRODUCT: f64 = 1.15;
-/// To read a weight from the third-level cache, and from memory.
-const FROM_L3: f64 = 5.0;
-const FROM_MEMORY: f64 = 7.0;
-/// What a kernel may take to be in the third-level cache.
-const L3_BYTES: f64 = (20 << 20) as f64;
 /// Winograd's transform costs accuracy and memory: it must gain as much as this.
 const GAIN: f64 = 1.15;
 
@@ -46,7 +41,7 @@ pub(crate) fn choose<T: Element>(geometry: &Geometry2d) -> Option<TileSize> {
     }
     let costs = COSTS.iter().map(|costs| (costs.of::<T>(geometry), costs.size));
     let (cost, best) = costs.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (cost * GAIN < direct::cost(geometry)).then_some(best)
+    (cost * GAIN < direct::cost::<T>(geometry)).then_some(best)
 }
 
 /// The tiles that the gradient of the kernel is fastest with; `None` as [`choose`].
@@ -82,12 +77,7 @@ impl Costs {
         let products = PRODUCT * points * (channels + START) * filters;
         let weights = points * channels * filters;
         let times = (tiles / MANY_TILES as f64).max(1.0);
-        let read = match size_of::<T>() as f64 * weights {
-            bytes if bytes <= L2_BYTES as f64 / 2.0 => 0.0,
-            bytes if bytes <= L3_BYTES => weights * times * FROM_L3,
-            _ => weights * times * FROM_MEMORY,
-        };
-        tiles * (products + channels * self.input + filters * self.output) + read
+        tiles * (products + channels * self.input + filters * self.output) + reading_cost::<T>(weights, times)
     }
 
     fn of_gradient<T: Element>(&self, geometry: &Geometry2d) -> f64 {

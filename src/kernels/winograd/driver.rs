@@ -17,9 +17,10 @@ use crate::kernels::disjoint::Rows;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
-use crate::kernels::matmul::{Block, Finish, Left, Row, threads};
+use crate::kernels::matmul::{Block, Finish, Left, Row};
 use crate::kernels::pieces::{each_chunk, each_piece};
 use crate::kernels::simd::{Isa, Runs, isa};
+use crate::kernels::threads::threads;
 
 /// The convolution of `input` with `kernel`, as [`conv::forward`](crate::kernels::conv::forward) has it, for kernels
 /// of 3x3 that move by one, without dilation and groups.

@@ -21,10 +21,11 @@ use crate::geometry::Geometry2d;
 use crate::kernels::aligned::room;
 use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::kept::with_kept;
-use crate::kernels::matmul::{Block, Finish, Left, Row, threads};
+use crate::kernels::matmul::{Block, Finish, Left, Row};
 use crate::kernels::panels::{Panel, Panels, each_panel_of};
 use crate::kernels::pieces::{each_chunk, even_pieces};
 use crate::kernels::simd::{Isa, Kernel, Simd, isa};
+use crate::kernels::threads::threads;
 
 /// Bytes of tiles that are transformed before they are multiplied: they stay in a third-level cache.
 const BLOCK_BYTES: usize = 8 << 20;

@@ -10,11 +10,11 @@ use crate::geometry::Geometry2d;
 use crate::kernels::aligned::room;
 use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
-use crate::kernels::matmul::threads;
 use crate::kernels::panels::{Panel, Panels, each_panel_of, panels_len};
 use crate::kernels::pieces::each_chunk;
 use crate::kernels::simd::{Isa, Kernel, MAX_LANES, Simd, SimdElement, isa, prefetch_read};
 use crate::kernels::spare::Buffer;
+use crate::kernels::threads::threads;
 
 /// Filters that are multiplied and transformed back together: whole vectors on every instruction set, and two panels of
 /// `f32` with AVX2. AVX-512 has them in panels of two vectors.
