@@ -6,6 +6,13 @@ use crate::kernels::matmul::MR;
 use crate::{Element, Isa, isa};
 
 /// What the kernels use: see [`cpu`].
+///
+/// ```
+/// let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build()?;
+/// let cpu: striate::Cpu = pool.install(striate::cpu);
+/// assert!(cpu.to_string().ends_with(", 3 threads"));
+/// # Ok::<(), rayon::ThreadPoolBuildError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cpu {
     isa: Isa,

@@ -81,9 +81,9 @@ impl<T: Element> Tensor<T> {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn from_vec(shape: &[usize], elements: Vec<T>) -> Result<Self> {
-        let got = elements.len();
-        if len_of("from_vec", shape)? != got {
-            let expected = format!("elements for the shape {shape:?}");
+        let (wanted, got) = (len_of("from_vec", shape)?, elements.len());
+        if wanted != got {
+            let expected = format!("{wanted} elements for the shape {shape:?}");
             return Err(Error::new(ErrorKind::Shape, "from_vec", expected, format_args!("{got} elements")));
         }
         let array = ArcArray::from_shape_vec(IxDyn(shape), elements);

@@ -46,7 +46,10 @@ impl Window2d {
         })?;
         self.check_kernel(OP, [kh, kw], kernel)?;
         if kernel_in != channels {
-            return Err(Error::shape(OP, format_args!("a kernel for {channels} channels"), kernel));
+            let expected = format!(
+                "an input [batch, height, width, channels] of {kernel_in} channels, for the kernel {kernel:?}"
+            );
+            return Err(Error::shape(OP, expected, input));
         }
         let filters = group_out.checked_mul(self.groups);
         let filters = filters.ok_or_else(|| Error::size(OP, "a countable number of filters", group_out))?;

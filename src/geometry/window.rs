@@ -213,7 +213,7 @@ impl Window2d {
     /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a shape has another rank, the kernel another size than the
     /// window, a size is zero, the channels do not match, or the window is larger than the padded input;
     /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) if a stride, dilation or number of groups is zero, or the
-    /// groups do not divide the channels and filters; [`ErrorKind::Size`](crate::ErrorKind::Size) if a size overflows.
+    /// groups do not divide the filters; [`ErrorKind::Size`](crate::ErrorKind::Size) if a size overflows.
     ///
     /// ```
     /// use striate::{Padding, Window2d};
@@ -229,16 +229,16 @@ impl Window2d {
             Error::shape(OP, "a kernel of [height, width, channels / groups, filters]", kernel)
         })?;
         self.check_kernel(OP, [kh, kw], kernel)?;
-        self.check_groups(OP, in_channels, out_channels)?;
-        if group_in != in_channels / self.groups {
+        let wanted = group_in.saturating_mul(self.groups);
+        if self.groups > 0 && wanted != in_channels {
             // Somebody's picture has more often the wrong number of channels, or in the wrong place, than a kernel.
-            let wanted = group_in.saturating_mul(self.groups);
             let expected = format!(
                 "an input [batch, height, width, channels] of {wanted} channels, for the kernel {kernel:?}{}",
                 if self.groups == 1 { String::new() } else { format!(" and {} groups", self.groups) }
             );
             return Err(Error::shape(OP, expected, input));
         }
+        self.check_groups(OP, in_channels, out_channels)?;
         let [rows, cols] = self.axes(OP, [height, width])?;
         let (groups, accuracy) = (self.groups, self.accuracy);
         Geometry2d { batch, rows, cols, in_channels, out_channels, groups, accuracy }.checked(OP)

@@ -102,7 +102,8 @@ impl<T: Element> Tape<T> {
             None => {
                 let got =
                     self.saved.last().map_or("an empty one".to_string(), |(kind, _)| format!("{kind}'s"));
-                Err(Error::new(ErrorKind::Tape, layer, "a tape that ends with what this layer saved", got))
+                let expected = "a tape that ends with what this layer saved (call forward_train first)";
+                Err(Error::new(ErrorKind::Tape, layer, expected, got))
             }
         }
     }

@@ -36,6 +36,13 @@ pub struct AdaptiveMaxPool2D {
 
 impl AdaptiveMaxPool2D {
     /// Pooling to this size.
+    ///
+    /// ```
+    /// use striate::{AdaptiveMaxPool2D, Layer, Tensor};
+    /// let y = AdaptiveMaxPool2D::new((3, 4)).forward(&Tensor::<f32>::zeros(&[1, 10, 10, 8])?)?;
+    /// assert_eq!(y.shape(), [1, 3, 4, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(output_size: impl Into<Size2d>) -> Self {
         AdaptiveMaxPool2D { output_size: output_size.into().0 }
     }
@@ -99,6 +106,13 @@ pub struct AdaptiveMaxPool1D(Folded<AdaptiveMaxPool2D>);
 
 impl AdaptiveMaxPool1D {
     /// Pooling to this length.
+    ///
+    /// ```
+    /// use striate::{AdaptiveMaxPool1D, Layer, Tensor};
+    /// let y = AdaptiveMaxPool1D::new(3).forward(&Tensor::<f32>::zeros(&[1, 10, 8])?)?;
+    /// assert_eq!(y.shape(), [1, 3, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(output_size: usize) -> Self {
         let inner = AdaptiveMaxPool2D::new((1, output_size));
         AdaptiveMaxPool1D(Folded::new("AdaptiveMaxPool1D", Fold::Row, inner))

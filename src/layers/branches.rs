@@ -48,7 +48,7 @@ impl Join {
             return Err(Error::argument(self.name(), "1 branch or more", 0));
         };
         let mismatch = |shape: &[usize]| {
-            Error::shape(self.name(), format_args!("branches that join to {first:?}"), shape)
+            Error::shape(self.name(), format_args!("branches that fit the first one's {first:?}"), shape)
         };
         let mut joined = first.clone();
         for shape in others {

@@ -230,7 +230,7 @@ impl<T: Element> Conv2D<T> {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn plan(&self, input: &[usize]) -> Result<Plan> {
-        Ok(Plan::new::<T>(&self.0.geometry(input)?))
+        self.0.plan(input)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use ndarray::ArrayView1;
 
-use super::weights::{Spec, Weights, delegate_to_weights};
+use super::weights::{Filters, Spec, Weights, delegate_to_weights};
 use crate::kernels::panels::PackedMatrix;
 use crate::layer::{Saved, Step, Tape};
 use crate::memory::len_of;
@@ -148,8 +148,8 @@ impl<T: Element> Dense<T> {
         let (features, kernel) = (self.features(x.shape())?, self.weights.value("kernel")?);
         match *kernel.shape() {
             [built, _] if built != features => {
-                let expected = format!("{built} features, as the layer was built for");
-                Err(Error::shape(KIND, expected, &[features]))
+                let expected = format!("an input of [batch, ..., {built}], as the layer was built for");
+                Err(Error::shape(KIND, expected, x.shape()))
             }
             _ => Ok((features, kernel)),
         }
@@ -250,7 +250,12 @@ impl<T: Element> Layer<T> for Dense<T> {
     }
 
     fn fuse(&mut self, next: &Step) -> Result<bool> {
-        self.weights.fuse(next, ("kernel", self.units), &mut self.activation, &mut self.use_bias)
+        self.weights.fuse(
+            next,
+            ("kernel", Filters::Last(self.units)),
+            &mut self.activation,
+            &mut self.use_bias,
+        )
     }
 }
 

@@ -137,6 +137,12 @@ pub struct SpatialDropout(Dropout);
 
 impl SpatialDropout {
     /// A layer that drops this share of the maps, at least 0 and below 1.
+    ///
+    /// ```
+    /// use striate::{Layer, SpatialDropout};
+    /// assert!(Layer::<f32>::output_shape(&SpatialDropout::new(0.3), &[1, 4, 4, 10]).is_ok());
+    /// assert!(Layer::<f32>::output_shape(&SpatialDropout::new(1.0), &[1, 4, 4, 10]).is_err());
+    /// ```
     pub fn new(rate: f64) -> Self {
         SpatialDropout(Dropout::new(rate))
     }

@@ -55,7 +55,7 @@ impl<L> Folded<L> {
             (Fold::Volume, &[batch, 1, 1, channels]) => Ok(vec![batch, 1, 1, 1, channels]),
             _ => {
                 let expected = "padding of the two ends of a sequence alone, such as Padding::ends(1, 1)";
-                Err(Error::argument(self.kind, expected, format_args!("maps of {shape:?}")))
+                Err(Error::argument(self.kind, expected, "padding above or below it, as of Padding::all"))
             }
         }
     }

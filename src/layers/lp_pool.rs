@@ -107,11 +107,18 @@ pub struct LpPool1D(Folded<LpPool2D>);
 
 impl LpPool1D {
     /// The `p`-norms of windows of `pool_size` positions that touch each other.
+    ///
+    /// ```
+    /// use striate::{Layer, LpPool1D, Tensor};
+    /// let x = Tensor::<f32>::full(&[1, 10, 8], 1.0)?;
+    /// assert_eq!(LpPool1D::new(1.0, 3).forward(&x)?, Tensor::full(&[1, 3, 8], 3.0)?);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(p: f64, pool_size: usize) -> Self {
         LpPool1D(Folded::new("LpPool1D", Fold::Row, LpPool2D::new(p, (1, pool_size))))
     }
 
-    line_window_options!();
+    line_window_options!("LpPool1D", "2.0, ");
 }
 
 impl<T: Element> Layer<T> for LpPool1D {

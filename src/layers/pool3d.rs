@@ -10,10 +10,17 @@ use crate::{
     Cost, Element, GlobalAvgPool2D, GlobalMaxPool2D, Layer, Padding3d, Result, Size3d, Tensor, Window3d,
 };
 
-/// The options of the layers with a `window`.
+/// The options of the layers with a `window`; for the examples, the name of one.
 macro_rules! volume_window_options {
-    () => {
+    ($layer:literal) => {
         /// How far the window moves between two outputs. Default: the pool size, so that windows touch.
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Layer, Tensor, ", $layer, "};")]
+        #[doc = concat!("let pool = ", $layer, "::new(2).strides((1, 2, 2));")]
+        /// assert_eq!(pool.forward(&Tensor::<f32>::zeros(&[1, 5, 9, 9, 3])?)?.shape(), [1, 4, 4, 4, 3]);
+        /// # Ok::<(), striate::Error>(())
+        /// ```
         #[must_use]
         pub fn strides(mut self, strides: impl Into<Size3d>) -> Self {
             self.window = self.window.strides(strides);
@@ -21,6 +28,13 @@ macro_rules! volume_window_options {
         }
 
         /// What lies around the input: a [`Padding`](crate::Padding), or a [`Padding3d`]. Default: nothing.
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Layer, Padding, Tensor, ", $layer, "};")]
+        #[doc = concat!("let pool = ", $layer, "::new(2).padding(Padding::Same);")]
+        /// assert_eq!(pool.forward(&Tensor::<f32>::zeros(&[1, 5, 9, 9, 3])?)?.shape(), [1, 3, 5, 5, 3]);
+        /// # Ok::<(), striate::Error>(())
+        /// ```
         #[must_use]
         pub fn padding(mut self, padding: impl Into<Padding3d>) -> Self {
             self.window = self.window.padding(padding);
@@ -28,6 +42,13 @@ macro_rules! volume_window_options {
         }
 
         /// The distance between neighbouring taps of the window. Default 1.
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Layer, Tensor, ", $layer, "};")]
+        #[doc = concat!("let pool = ", $layer, "::new(2).strides(1).dilation(3);")]
+        /// assert_eq!(pool.forward(&Tensor::<f32>::zeros(&[1, 5, 9, 9, 3])?)?.shape(), [1, 2, 6, 6, 3]);
+        /// # Ok::<(), striate::Error>(())
+        /// ```
         #[must_use]
         pub fn dilation(mut self, dilation: impl Into<Size3d>) -> Self {
             self.window = self.window.dilation(dilation);
@@ -35,6 +56,13 @@ macro_rules! volume_window_options {
         }
 
         /// Whether a last window that reaches beyond the padded input counts, as in PyTorch and ONNX. Default `false`.
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Layer, Tensor, ", $layer, "};")]
+        #[doc = concat!("let pool = ", $layer, "::new(2).ceil_mode(true);")]
+        /// assert_eq!(pool.forward(&Tensor::<f32>::zeros(&[1, 5, 9, 9, 3])?)?.shape(), [1, 3, 5, 5, 3]);
+        /// # Ok::<(), striate::Error>(())
+        /// ```
         #[must_use]
         pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
             self.window = self.window.ceil_mode(ceil_mode);
@@ -70,12 +98,19 @@ pub struct MaxPool3D {
 
 impl MaxPool3D {
     /// Windows of `pool_size` that touch each other, inside the input.
+    ///
+    /// ```
+    /// use striate::{Layer, MaxPool3D, Tensor};
+    /// let y = MaxPool3D::new((1, 2, 3)).forward(&Tensor::<f32>::zeros(&[1, 4, 6, 6, 8])?)?;
+    /// assert_eq!(y.shape(), [1, 4, 3, 2, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(pool_size: impl Into<Size3d>) -> Self {
         let pool_size = pool_size.into();
         MaxPool3D { window: Window3d::new(pool_size).strides(pool_size) }
     }
 
-    volume_window_options!();
+    volume_window_options!("MaxPool3D");
 }
 
 impl<T: Element> Layer<T> for MaxPool3D {
@@ -88,10 +123,12 @@ impl<T: Element> Layer<T> for MaxPool3D {
     }
 
     fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        Layer::<T>::output_shape(self, x.shape())?;
         Ok(ops::max_pool3d(x.view5()?, &self.window)?.into())
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
+        Layer::<T>::output_shape(self, x.shape())?;
         let (y, indices) = ops::max_pool3d_with_indices(x.view5()?, &self.window)?;
         let [planes, depth] = indices.into_parts();
         push_indices(tape, MAX, x.shape(), planes);
@@ -144,15 +181,29 @@ pub struct AvgPool3D {
 
 impl AvgPool3D {
     /// Windows of `pool_size` that touch each other, inside the input.
+    ///
+    /// ```
+    /// use striate::{AvgPool3D, Layer, Tensor};
+    /// let y = AvgPool3D::new((1, 2, 3)).forward(&Tensor::<f32>::zeros(&[1, 4, 6, 6, 8])?)?;
+    /// assert_eq!(y.shape(), [1, 4, 3, 2, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(pool_size: impl Into<Size3d>) -> Self {
         let pool_size = pool_size.into();
         let window = Window3d::new(pool_size).strides(pool_size);
         AvgPool3D { window, count_include_pad: false, divisor_override: None }
     }
 
-    volume_window_options!();
+    volume_window_options!("AvgPool3D");
 
     /// Whether positions in the padding count as zeros, as PyTorch does by default. Default `false`, as in Keras.
+    ///
+    /// ```
+    /// use striate::{AvgPool3D, Layer, Padding3d, Tensor};
+    /// let pool = AvgPool3D::new(2).padding(Padding3d::all(1)).count_include_pad(true);
+    /// assert_eq!(pool.forward(&Tensor::full(&[1, 1, 1, 1, 1], 8.0)?)?.as_slice(), [1.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn count_include_pad(mut self, count_include_pad: bool) -> Self {
         self.count_include_pad = count_include_pad;
@@ -160,6 +211,13 @@ impl AvgPool3D {
     }
 
     /// A number to divide every sum by, whatever the window sees.
+    ///
+    /// ```
+    /// use striate::{AvgPool3D, Layer, Tensor};
+    /// let x = Tensor::full(&[1, 2, 2, 2, 1], 3.0)?;
+    /// assert_eq!(AvgPool3D::new(2).divisor_override(1).forward(&x)?.as_slice(), [24.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn divisor_override(mut self, divisor: usize) -> Self {
         self.divisor_override = Some(divisor);
@@ -182,6 +240,7 @@ impl<T: Element> Layer<T> for AvgPool3D {
     }
 
     fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        Layer::<T>::output_shape(self, x.shape())?;
         Ok(ops::avg_pool3d(x.view5()?, self.divisor(), &self.window)?.into())
     }
 
@@ -213,7 +272,7 @@ global_pool! {
     /// assert_eq!(GlobalMaxPool3D::new().forward(&x)?, Tensor::from(ndarray::array![[4.0]]));
     /// # Ok::<(), striate::Error>(())
     /// ```
-    GlobalMaxPool3D, "GlobalMaxPool3D", GlobalMaxPool2D, Fold::Volume, "`[batch, 1, 1, 1, channels]`"
+    GlobalMaxPool3D, "GlobalMaxPool3D", GlobalMaxPool2D, Fold::Volume, "4, 7, 7" => "1, 1, 1"
 }
 
 global_pool! {
@@ -226,5 +285,5 @@ global_pool! {
     /// assert_eq!(GlobalAvgPool3D::new().forward(&x)?, Tensor::from(ndarray::array![[2.5]]));
     /// # Ok::<(), striate::Error>(())
     /// ```
-    GlobalAvgPool3D, "GlobalAvgPool3D", GlobalAvgPool2D, Fold::Volume, "`[batch, 1, 1, 1, channels]`"
+    GlobalAvgPool3D, "GlobalAvgPool3D", GlobalAvgPool2D, Fold::Volume, "4, 7, 7" => "1, 1, 1"
 }

@@ -48,12 +48,26 @@ pub struct PReLU<T: Element = f32> {
 
 impl<T: Element> PReLU<T> {
     /// A slope for every position and channel.
+    ///
+    /// ```
+    /// use striate::{Layer, PReLU};
+    /// let rectifier: PReLU = PReLU::new();
+    /// assert_eq!(rectifier.cost(&[1, 5, 6, 8])?.params, 5 * 6 * 8);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new() -> Self {
         let (shared, alpha_initializer) = (Shared::Nothing, Initializer::Zeros);
         PReLU { shared, alpha_initializer, weights: Weights::none(KIND) }
     }
 
     /// One slope for each channel. A layer that is built already must be built again.
+    ///
+    /// ```
+    /// use striate::{Layer, PReLU};
+    /// let rectifier: PReLU = PReLU::new().per_channel();
+    /// assert_eq!(rectifier.cost(&[1, 5, 6, 8])?.params, 8);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn per_channel(mut self) -> Self {
         self.shared = Shared::Channel;
@@ -62,6 +76,13 @@ impl<T: Element> PReLU<T> {
     }
 
     /// One slope for all. A layer that is built already must be built again.
+    ///
+    /// ```
+    /// use striate::{Layer, PReLU};
+    /// let rectifier: PReLU = PReLU::new().single();
+    /// assert_eq!(rectifier.cost(&[1, 5, 6, 8])?.params, 1);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn single(mut self) -> Self {
         self.shared = Shared::Everything;
@@ -70,6 +91,14 @@ impl<T: Element> PReLU<T> {
     }
 
     /// What the slopes start from. Default [`Initializer::Zeros`].
+    ///
+    /// ```
+    /// use striate::{Initializer, Layer, PReLU, Rng};
+    /// let mut rectifier: PReLU = PReLU::new().alpha_initializer(Initializer::Constant(0.25));
+    /// rectifier.build(&[1, 4], &mut Rng::seed(1))?;
+    /// assert_eq!(rectifier.params()[0].1.value().as_slice(), [0.25; 4]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn alpha_initializer(mut self, initializer: Initializer) -> Self {
         self.alpha_initializer = initializer;

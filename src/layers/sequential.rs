@@ -349,8 +349,8 @@ pub(super) fn named<L: Display, X>(layers: impl Iterator<Item = (L, Vec<(Name, X
 mod tests {
     use super::*;
     use crate::{
-        BatchNorm, Conv2D, Dense, DepthwiseConv2D, Dropout, ErrorKind, Flatten, Padding, Reach, Residual,
-        SeparableConv2D,
+        BatchNorm, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Dropout, ErrorKind, Flatten, Padding,
+        Reach, Residual, SeparableConv2D,
     };
     use ndarray::array;
 
@@ -453,6 +453,8 @@ mod tests {
             BatchNorm::new(),
             SeparableConv2D::new(6, 3).use_bias(false),
             BatchNorm::new().scale(false),
+            Conv2DTranspose::new(6, 3).groups(2).padding(Padding::all(1)),
+            BatchNorm::new(),
             Activation::Silu,
             Residual::new(body),
             Activation::Relu6,
@@ -483,11 +485,11 @@ mod tests {
         approx::assert_abs_diff_eq!(model.forward(&x).unwrap(), want, epsilon = 1e-12);
         let kinds: Vec<_> =
             model.layers().map(|layer| layer.kind()).filter(|kind| *kind != "Linear").collect();
-        let left = ["Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Residual", "BatchNorm", "Flatten"];
-        assert_eq!(kinds[..6], left);
-        assert_eq!(kinds[6..], ["Sequential"]);
+        let convolutions = ["Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose"];
+        assert_eq!(kinds[..4], convolutions);
+        assert_eq!(kinds[4..], ["Residual", "BatchNorm", "Flatten", "Sequential"]);
         assert_eq!(names(&model)[..4], ["0.kernel", "0.bias", "4.depthwise_kernel", "4.bias"]);
-        assert!(names(&model).contains(&"9.body.0.bias".to_string()));
+        assert!(names(&model).contains(&"11.body.0.bias".to_string()));
         // What it says of itself is still true, and there is nothing left to merge.
         let params: usize = model.params().iter().map(|(_, param)| param.value().len()).sum();
         let cost = model.cost(x.shape()).unwrap();

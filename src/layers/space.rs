@@ -4,9 +4,13 @@ use crate::layer::{Layer, Saved, Tape};
 use crate::ops::{self, BlockOrder, check_shape, depth_shape, space_shape};
 use crate::{Cost, Element, Reach, Result, Tensor};
 
-/// One of the two layers: `$to` forward, `$from` back.
+/// One of the two layers: `$to` forward, `$from` back; for the examples, the shapes of an input and its output with blocks
+/// of 2x2, and what the numbers 0 to 7 become in the order of `ChannelsFirst`.
 macro_rules! block_layer {
-    ($(#[$doc:meta])* $layer:ident, $name:literal, $shape:ident, $to:path, $from:path, $reach:expr) => {
+    (
+        $(#[$doc:meta])* $layer:ident, $name:literal, $shape:ident, $to:path, $from:path, $reach:expr,
+        $input:literal => $output:literal, $first:literal
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
         pub struct $layer {
@@ -16,11 +20,26 @@ macro_rules! block_layer {
 
         impl $layer {
             /// Blocks of `block x block` positions.
+            ///
+            /// ```
+            #[doc = concat!("use striate::{Layer, ", $name, "};")]
+            #[doc = concat!("let shape = Layer::<f32>::output_shape(&", $name, "::new(2), &", $input, ")?;")]
+            #[doc = concat!("assert_eq!(shape, ", $output, ");")]
+            /// # Ok::<(), striate::Error>(())
+            /// ```
             pub fn new(block: usize) -> Self {
                 $layer { block, order: BlockOrder::default() }
             }
 
             /// Where in the channels the positions of a block are. Default [`BlockOrder::ChannelsLast`].
+            ///
+            /// ```
+            #[doc = concat!("use striate::{BlockOrder, Layer, Tensor, ", $name, "};")]
+            #[doc = concat!("let x = Tensor::from_vec(&", $input, ", (0_u8..8).map(f32::from).collect())?;")]
+            #[doc = concat!("let y = ", $name, "::new(2).order(BlockOrder::ChannelsFirst).forward(&x)?;")]
+            #[doc = concat!("assert_eq!(y.as_slice(), ", $first, ");")]
+            /// # Ok::<(), striate::Error>(())
+            /// ```
             #[must_use]
             pub fn order(mut self, order: BlockOrder) -> Self {
                 self.order = order;
@@ -77,7 +96,8 @@ block_layer! {
     /// assert_eq!(shape, [1, 16, 16, 3]);
     /// # Ok::<(), striate::Error>(())
     /// ```
-    DepthToSpace, "DepthToSpace", space_shape, ops::depth_to_space, ops::space_to_depth, |_| Reach::Pointwise
+    DepthToSpace, "DepthToSpace", space_shape, ops::depth_to_space, ops::space_to_depth, |_| Reach::Pointwise,
+    "[1, 1, 1, 8]" => "[1, 2, 2, 2]", "[0.0, 4.0, 1.0, 5.0, 2.0, 6.0, 3.0, 7.0]"
 }
 
 block_layer! {
@@ -94,5 +114,6 @@ block_layer! {
     /// assert_eq!(shape, [1, 8, 8, 12]);
     /// # Ok::<(), striate::Error>(())
     /// ```
-    SpaceToDepth, "SpaceToDepth", depth_shape, ops::space_to_depth, ops::depth_to_space, |block| Reach::Window { extent: [block; 2], strides: [block; 2] }
+    SpaceToDepth, "SpaceToDepth", depth_shape, ops::space_to_depth, ops::depth_to_space, |block| Reach::Window { extent: [block; 2], strides: [block; 2] },
+    "[1, 2, 2, 2]" => "[1, 1, 1, 8]", "[0.0, 2.0, 4.0, 6.0, 1.0, 3.0, 5.0, 7.0]"
 }

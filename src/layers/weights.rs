@@ -37,6 +37,34 @@ impl Spec {
     }
 }
 
+/// Which filter each number of a kernel belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Filters {
+    /// `[..., filters]`.
+    Last(usize),
+    /// `[..., filters / groups, channels]`, as of transposed convolutions.
+    BeforeChannels { filters: usize, channels: usize, groups: usize },
+}
+
+impl Filters {
+    fn count(self) -> usize {
+        match self {
+            Filters::Last(filters) | Filters::BeforeChannels { filters, .. } => filters,
+        }
+    }
+
+    /// The filter of the number at this place; there must be filters, channels and groups.
+    fn of(self, index: usize) -> usize {
+        match self {
+            Filters::Last(filters) => index % filters,
+            Filters::BeforeChannels { filters, channels, groups } => {
+                let (of_group, channel) = (filters / groups, index % channels);
+                channel / (channels / groups) * of_group + index / channels % of_group
+            }
+        }
+    }
+}
+
 /// A layer's weights, none before it is built, and a place for what inference prepares from them on first use. It is
 /// dropped whenever the weights are lent out to be changed, so it can never be stale.
 #[derive(Clone, Debug)]
@@ -148,11 +176,11 @@ impl<T: Element, P: Default> Weights<T, P> {
     }
 
     /// Takes over the next layer's work, as [`Layer::fuse`](crate::Layer::fuse), for a layer with such a kernel and bias
-    /// before its activation: `kernel` is the kernel's name and the number of filters, its columns.
+    /// before its activation: `kernel` is the kernel's name, and where its filters are.
     pub(super) fn fuse(
         &mut self,
         next: &Step,
-        kernel: (&'static str, usize),
+        kernel: (&'static str, Filters),
         activation: &mut Activation,
         use_bias: &mut bool,
     ) -> Result<bool> {
@@ -170,22 +198,23 @@ impl<T: Element, P: Default> Weights<T, P> {
         }
     }
 
-    /// Lets the outputs be `scale` times what they were, plus `shift`: all rows of `filters` numbers of the weight `kernel`
-    /// are scaled, and there is a bias from now on. `false` if there are not as many numbers as filters.
+    /// Lets the outputs be `scale` times what they were, plus `shift`: the weight `kernel` is scaled, and there is a bias from
+    /// now on. `false` if there are not as many numbers as filters.
     fn scale(
         &mut self,
-        (kernel, filters): (&'static str, usize),
+        (kernel, filters): (&'static str, Filters),
         scale: &[f64],
         shift: &[f64],
     ) -> Result<bool> {
         self.check()?;
-        if filters == 0 || scale.len() != filters || shift.len() != filters {
+        let count = filters.count();
+        if count == 0 || scale.len() != count || shift.len() != count {
             return Ok(false);
         }
         let scaled = |x: &T, scale: f64| x.to_double() * scale;
         let mut weights = self.value(kernel)?.clone();
-        for row in weights.as_mut_slice().chunks_exact_mut(filters) {
-            row.iter_mut().zip(scale).for_each(|(w, &scale)| *w = T::of(scaled(w, scale)));
+        for (index, w) in weights.as_mut_slice().iter_mut().enumerate() {
+            *w = T::of(scaled(w, scale[filters.of(index)]));
         }
         let shifted = match self.find("bias") {
             Some(bias) => {
@@ -194,10 +223,10 @@ impl<T: Element, P: Default> Weights<T, P> {
             }
             None => shift.iter().map(|&shift| T::of(shift)).collect(),
         };
-        let bias = Tensor::from_vec(&[filters], shifted)?;
+        let bias = Tensor::from_vec(&[count], shifted)?;
         self.set_value(kernel, weights)?;
         if self.find("bias").is_none() {
-            self.params.push(("bias", vec![filters], Param::new(bias.clone())));
+            self.params.push(("bias", vec![count], Param::new(bias.clone())));
         }
         self.set_value("bias", bias)?;
         self.params.iter_mut().for_each(|(_, _, param)| param.clear_grad());

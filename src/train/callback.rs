@@ -250,7 +250,11 @@ impl<T: Element> Callback<T> for EarlyStopping<T> {
     fn on_epoch_end(&mut self, model: &mut dyn Layer<T>, log: &EpochLog) -> Result<ControlFlow<()>> {
         let value = log.get(&self.monitor).ok_or_else(|| {
             let expected = format!("to monitor one of {}", log.names().join(", "));
-            Error::argument("EarlyStopping", expected, &self.monitor)
+            let why = match &log.validation {
+                None if self.monitor.starts_with("val_") => " (the trainer has no validation data)",
+                _ => "",
+            };
+            Error::argument("EarlyStopping", expected, format_args!("{}{why}", self.monitor))
         })?;
         if self.is_better(value) {
             (self.best, self.wait) = (Some(value), 0);

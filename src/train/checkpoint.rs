@@ -85,11 +85,11 @@ impl<T: Element> Trainer<'_, T> {
         let others = [OPTIMIZER, GENERATORS, RNG, EPOCHS];
         let is_other = |name: &str| others.iter().any(|other| name.starts_with(other));
         check_precision::<T>(&archive)?;
+        let [epochs] = counts(&mut archive, EPOCHS)?;
+        let epochs = usize::try_from(epochs).map_err(|_| unlike("a number of epochs", epochs))?;
         let (_, params) = in_model().read(model, &mut archive, is_other)?;
         let generators = read_generators(model, &mut archive)?;
         let rng = read_rng(&mut archive, RNG)?;
-        let [epochs] = counts(&mut archive, EPOCHS)?;
-        let epochs = usize::try_from(epochs).map_err(|_| unlike("a number of epochs", epochs))?;
         let optimizer = read_optimizer(&mut archive)?;
 
         // From here on, what can go wrong does so before anything has changed.

@@ -43,7 +43,10 @@ impl<T: Element> Data<T> {
         let first = (self.len() as f64 * (1.0 - share)).floor();
         // A comparison with not-a-number fails, too.
         if !(first >= 1.0 && first < self.len() as f64) {
-            let expected = format!("a validation split that leaves samples on both sides of {}", self.len());
+            let samples = self.len();
+            let expected = format!(
+                "a validation split between 0 and 1 that leaves some of {samples} samples on both sides"
+            );
             return Err(Error::argument("fit", expected, share));
         }
         let first = first as usize;

@@ -13,6 +13,9 @@ use super::trainer::Validation;
 use super::{Clip, EpochLog, Evaluation, History, Regularizer, Status, Targets, Trainer};
 use crate::{Element, Error, ErrorKind, Layer, Name, Param, Result, Tape, Tensor};
 
+/// What has happened where numbers are no longer finite, and what to do about it.
+const DIVERGED: &str = "training diverged (try a smaller learning rate, or inputs between 0 and 1)";
+
 impl<T: Element> Trainer<'_, T> {
     /// Trains `model` on samples `x` (along the first axis) and their targets.
     ///
@@ -158,7 +161,7 @@ impl<T: Element> Trainer<'_, T> {
             None => 0.0,
         };
         if let Some((name, _)) = params.iter().find(|(_, param)| !has_finite_grad(param)) {
-            let got = format!("another one in {place}: training diverged");
+            let got = format!("infinity or NaN in {place}: {DIVERGED}");
             return Err(Error::value("fit", format_args!("a finite gradient of {name}"), got));
         }
         if let Some(clip) = self.clip {
@@ -166,7 +169,7 @@ impl<T: Element> Trainer<'_, T> {
         }
         self.optimizer.step(&mut params)?;
         if let Some((name, _)) = params.iter().find(|(_, param)| !all_finite(param.value())) {
-            let got = format!("another one after {place}: training diverged");
+            let got = format!("infinity or NaN after {place}: {DIVERGED}");
             return Err(Error::value("fit", format_args!("a finite {name}"), got));
         }
         clear_grads(&mut params);
@@ -220,7 +223,7 @@ impl<T: Element> Trainer<'_, T> {
         let (value, mut grad) = self.loss.value_and_grad(&predictions, &batch.targets)?;
         let value = single(&value)?;
         if !value.is_finite() {
-            let got = format!("{value} in {place}: training diverged");
+            let got = format!("{value} in {place}: {DIVERGED}");
             return Err(Error::value("fit", "a finite loss", got));
         }
         let weight = self.loss.weight(&predictions, &batch.targets)?;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use super::Targets;
 use super::loss::{binary_targets, rows_and_classes};
-use crate::{Element, Error, Result, Tensor};
+use crate::{Element, Error, ErrorKind, Result, Tensor};
 
 /// A number about predictions and targets that is gathered batch by batch.
 ///
@@ -231,17 +231,23 @@ impl<T: Element> Metric<T> for TopK {
             return Err(Error::argument("TopK", "a k of 1 or more", self.k));
         }
         let (rows, classes) = rows_and_classes("Accuracy", predictions)?;
+        if classes == 1 {
+            let expected = "scores of 2 classes or more (BinaryAccuracy is for one output)";
+            return Err(Error::shape("Accuracy", expected, predictions.shape()));
+        }
         let rows = crate::memory::len_of("Accuracy", rows)?;
         let fits = match targets {
             Targets::Labels(labels) => labels.len() == rows,
             Targets::Values(values) => values.shape() == predictions.shape(),
         };
         if !fits {
-            let expected = format!("{rows} labels, or targets of shape {:?}", predictions.shape());
-            return Err(match targets {
-                Targets::Labels(labels) => Error::shape("Accuracy", expected, &[labels.len()]),
-                Targets::Values(values) => Error::shape("Accuracy", expected, values.shape()),
-            });
+            let shape = predictions.shape();
+            let expected = format!("{rows} labels (Vec<usize>), or a tensor of shape {shape:?}");
+            let got = match targets {
+                Targets::Labels(labels) => format!("{} labels", labels.len()),
+                Targets::Values(values) => format!("a tensor of {:?}", values.shape()),
+            };
+            return Err(Error::new(ErrorKind::Shape, "Accuracy", expected, got));
         }
         for (row, scores) in predictions.as_slice().chunks(classes).enumerate() {
             let label = match targets {
@@ -252,7 +258,8 @@ impl<T: Element> Metric<T> for TopK {
                 continue;
             }
             if label >= classes {
-                return Err(Error::value("Accuracy", format_args!("labels below {classes}"), label));
+                let expected = format!("labels below {classes}, the number of classes");
+                return Err(Error::value("Accuracy", expected, label));
             }
             self.share.count(rank(scores, label) < self.k);
         }
@@ -404,7 +411,6 @@ impl WeightedMean {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
     use ndarray::array;
 
     fn value(

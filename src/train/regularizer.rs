@@ -30,16 +30,37 @@ pub struct Regularizer {
 
 impl Regularizer {
     /// `factor * sum of |w|`, which draws weights to 0.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::Regularizer};
+    /// let kernel = Param::new(Tensor::from(ndarray::array![3.0, -4.0]));
+    /// assert_eq!(Regularizer::l1(2.0).penalty(&[("kernel".into(), &kernel)])?, 2.0 * (3.0 + 4.0));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn l1(factor: f64) -> Self {
         Self::l1_l2(factor, 0.0)
     }
 
     /// `factor * sum of w^2`, which keeps weights small.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::Regularizer};
+    /// let kernel = Param::new(Tensor::from(ndarray::array![3.0, -4.0]));
+    /// assert_eq!(Regularizer::l2(2.0).penalty(&[("kernel".into(), &kernel)])?, 2.0 * (9.0 + 16.0));
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn l2(factor: f64) -> Self {
         Self::l1_l2(0.0, factor)
     }
 
     /// Both.
+    ///
+    /// ```
+    /// use striate::{Param, Tensor, train::Regularizer};
+    /// let kernel = Param::new(Tensor::from(ndarray::array![3.0, -4.0]));
+    /// assert_eq!(Regularizer::l1_l2(2.0, 0.5).penalty(&[("kernel".into(), &kernel)])?, 14.0 + 12.5);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn l1_l2(l1: f64, l2: f64) -> Self {
         Regularizer { l1, l2, of: |name| name.ends_with("kernel") }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{Element, Error, Result, Tensor};
+use crate::{Element, Error, ErrorKind, Result, Tensor};
 
 /// The right answers for a set of samples: class labels, or numbers.
 ///
@@ -74,8 +74,13 @@ impl<T: Element> Targets<T> {
     pub(super) fn check(&self, operation: &'static str, samples: usize) -> Result<()> {
         match self {
             Targets::Labels(labels) if samples == 0 || labels.is_empty() || labels.len() % samples != 0 => {
-                let expected = format!("labels for {samples} samples, as many for each");
-                Err(Error::shape(operation, expected, &[labels.len()]))
+                let expected = format!("a label for each of {samples} samples, or the same number for each");
+                Err(Error::new(
+                    ErrorKind::Shape,
+                    operation,
+                    expected,
+                    format_args!("{} labels", labels.len()),
+                ))
             }
             Targets::Values(values) if values.shape().first() != Some(&samples) => {
                 let expected = format!("targets whose first axis is {samples}, one for each sample");
@@ -146,7 +151,6 @@ fn same_but_for_ones(a: &[usize], b: &[usize]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
 
     #[test]
     fn labels_of_several_positions_stay_together() {

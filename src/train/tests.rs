@@ -336,7 +336,8 @@ fn divergence_is_an_error_that_leaves_a_usable_model() {
     assert_eq!(error.kind(), ErrorKind::Value);
     assert_eq!(
         error.to_string(),
-        "fit: expected a finite loss, got inf in epoch 1, step 2: training diverged"
+        "fit: expected a finite loss, got inf in epoch 1, step 2: training diverged (try a smaller learning rate, or inputs \
+         between 0 and 1)"
     );
     assert!(model.params().iter().all(|(_, param)| param.grad().is_none()));
     assert!(predict(&model, &x, 8).unwrap().as_slice().iter().all(|y| y.is_finite()));

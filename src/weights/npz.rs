@@ -27,7 +27,8 @@ pub(super) fn open(source: Box<dyn Bytes>) -> Result<(Zip, Vec<(String, Entry)>)
         let mut part = zip.by_index(index).map_err(broken)?;
         let name = part.name().map_err(broken)?.into_owned();
         let Some(name) = name.strip_suffix(".npy") else {
-            return Err(failed("a ZIP archive of .npy files", format_args!("{name:?} in it")));
+            let expected = "a .npz file of .npy arrays (from PyTorch or Keras, save .safetensors)";
+            return Err(failed(expected, format_args!("one with {name:?}")));
         };
         let length = part.size();
         let mut entry = npy::entry(&mut part, length).map_err(|error| error.in_layer(name))?;

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
-use super::archive::Entry;
+use super::archive::{Entry, FORMATS};
 use super::number::{Number, failed};
 use super::write::Item;
 use crate::memory::reserve;
@@ -21,10 +21,8 @@ const START: u64 = 8;
 /// The tensors of a file of `length` bytes whose first eight say that the list has `list` bytes.
 pub(super) fn entries(source: &mut impl Read, list: u64, length: u64) -> Result<Vec<(String, Entry)>> {
     if list > LONGEST_LIST {
-        return Err(failed(
-            "a safetensors file, which begins with a list of 100 MB at most",
-            format_args!("one of {list} bytes"),
-        ));
+        let got = format_args!("another one (as safetensors, its list would have {list} bytes)");
+        return Err(failed(&format!("a file of weights: {FORMATS}"), got));
     }
     let numbers = START + list;
     let Some(rest) = length.checked_sub(numbers) else {

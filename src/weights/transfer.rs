@@ -225,7 +225,10 @@ impl<'a> Transfer<'a> {
         }
         let report = self.compare(&params, archive, other);
         if !report.is_complete() && !self.partial {
-            let expected = format!("the parameters of the {}, and no others", model.kind());
+            let expected = format!(
+                "the parameters of the {}, and no others (Transfer has options for other names, layouts and parts)",
+                model.kind()
+            );
             return Err(Error::new(ErrorKind::File, "load", expected, report));
         }
         let loaded: HashSet<&str> = report.loaded.iter().map(String::as_str).collect();

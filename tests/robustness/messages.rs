@@ -89,13 +89,13 @@ fn of_the_order_of_calls() {
     let pool = &mut MaxPool2D::new(2);
     assert_eq!(
         message(pool.backward(x.clone(), &mut Tape::new())),
-        "MaxPool2D: expected a tape that ends with what this layer saved, got an empty one"
+        "MaxPool2D: expected a tape that ends with what this layer saved (call forward_train first), got an empty one"
     );
     let mut tape = Tape::new();
     Flatten::new().forward_train(x.clone(), &mut tape).unwrap();
     assert_eq!(
         message(pool.backward(x, &mut tape)),
-        "MaxPool2D: expected a tape that ends with what this layer saved, got Flatten's"
+        "MaxPool2D: expected a tape that ends with what this layer saved (call forward_train first), got Flatten's"
     );
 }
 

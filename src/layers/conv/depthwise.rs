@@ -4,12 +4,24 @@ use super::finish::{Finish, finish_options};
 use super::sliding::{Axes, Convolution};
 use crate::layer::{Name, Param, Step, Tape};
 use crate::layers::delegate::delegate_layer;
-use crate::{Accuracy, Cost, Element, Initializer, Layer, PadMode, Padding, Result, Rng, Size2d, Tensor};
+use crate::{
+    Accuracy, Cost, Element, Initializer, Layer, PadMode, Padding, Plan, Result, Rng, Size2d, Tensor,
+};
 
-/// The options of the layers whose depthwise convolution a method `depthwise_mut` lends.
+/// The options of the layers whose depthwise convolution a method `depthwise_mut` lends; for the examples, the name of one,
+/// and what its `new` takes before the kernel's size, for 8 filters.
 macro_rules! depthwise_options {
-    () => {
+    ($layer:literal, $before:literal) => {
         /// How many filters each channel has. Default 1. A layer that is built already must be built again.
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Layer, Rng, ", $layer, "};")]
+        #[doc = concat!("let conv: ", $layer, " = ", $layer, "::new(", $before, "3);")]
+        /// let mut conv = conv.depth_multiplier(2);
+        /// conv.build(&[1, 9, 9, 8], &mut Rng::seed(1))?;
+        /// assert_eq!(conv.params()[0].1.value().shape(), [3, 3, 8, 2]);
+        /// # Ok::<(), striate::Error>(())
+        /// ```
         #[must_use]
         pub fn depth_multiplier(mut self, multiplier: usize) -> Self {
             self.depthwise_mut().filters = multiplier;
@@ -18,6 +30,13 @@ macro_rules! depthwise_options {
         }
 
         /// How far the filters move between two outputs. Default 1.
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Layer, ", $layer, "};")]
+        #[doc = concat!("let conv: ", $layer, " = ", $layer, "::new(", $before, "3).strides(2);")]
+        /// assert_eq!(conv.output_shape(&[1, 9, 9, 8])?, [1, 4, 4, 8]);
+        /// # Ok::<(), striate::Error>(())
+        /// ```
         #[must_use]
         pub fn strides(mut self, strides: impl Into<Size2d>) -> Self {
             self.depthwise_mut().slide(|window| window.strides(strides));
@@ -25,6 +44,13 @@ macro_rules! depthwise_options {
         }
 
         /// What lies around the input. Default [`Padding::Valid`].
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Layer, Padding, ", $layer, "};")]
+        #[doc = concat!("let conv: ", $layer, " = ", $layer, "::new(", $before, "3).padding(Padding::Same);")]
+        /// assert_eq!(conv.output_shape(&[1, 9, 9, 8])?, [1, 9, 9, 8]);
+        /// # Ok::<(), striate::Error>(())
+        /// ```
         #[must_use]
         pub fn padding(mut self, padding: Padding) -> Self {
             self.depthwise_mut().slide(|window| window.padding(padding));
@@ -32,6 +58,15 @@ macro_rules! depthwise_options {
         }
 
         /// What stands in the padding. Default zeros.
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Layer, PadMode, Padding, Rng, Tensor, ", $layer, "};")]
+        #[doc = concat!("let conv: ", $layer, " = ", $layer, "::new(", $before, "3).padding(Padding::Same);")]
+        /// let mut conv = conv.padding_mode(PadMode::Constant(1.0));
+        /// conv.build(&[1, 9, 9, 8], &mut Rng::seed(1))?;
+        /// assert_ne!(conv.forward(&Tensor::zeros(&[1, 9, 9, 8])?)?.as_slice()[0], 0.0);    // a corner
+        /// # Ok::<(), striate::Error>(())
+        /// ```
         #[must_use]
         pub fn padding_mode(mut self, mode: PadMode) -> Self {
             self.depthwise_mut().padding_mode = mode;
@@ -39,6 +74,13 @@ macro_rules! depthwise_options {
         }
 
         /// The distance between neighbouring taps of a filter (Keras' `dilation_rate`). Default 1.
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Layer, ", $layer, "};")]
+        #[doc = concat!("let conv: ", $layer, " = ", $layer, "::new(", $before, "3).dilation(2);")]
+        /// assert_eq!(conv.output_shape(&[1, 9, 9, 8])?, [1, 5, 5, 8]);
+        /// # Ok::<(), striate::Error>(())
+        /// ```
         #[must_use]
         pub fn dilation(mut self, dilation: impl Into<Size2d>) -> Self {
             self.depthwise_mut().slide(|window| window.dilation(dilation));
@@ -93,8 +135,23 @@ impl<T: Element> DepthwiseConv2D<T> {
         DepthwiseConv2D(Convolution::new(form, 1, kernel_size))
     }
 
-    depthwise_options!();
-    finish_options!();
+    /// How the layer would compute maps of this shape, as [`Conv2D::plan`](crate::Conv2D::plan).
+    ///
+    /// # Errors
+    /// As [`output_shape`](Layer::output_shape).
+    ///
+    /// ```
+    /// use striate::{Algorithm, DepthwiseConv2D};
+    /// let conv: DepthwiseConv2D = DepthwiseConv2D::new(3);
+    /// assert_eq!(conv.plan(&[1, 56, 56, 64])?.algorithm(), Algorithm::GroupVectors);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    pub fn plan(&self, input: &[usize]) -> Result<Plan> {
+        self.0.plan(input)
+    }
+
+    depthwise_options!("DepthwiseConv2D", "");
+    finish_options!("DepthwiseConv2D", "1", "[1, 1, 1, 1]");
 
     fn depthwise_mut(&mut self) -> &mut Convolution<T> {
         &mut self.0
@@ -161,11 +218,19 @@ impl<T: Element> SeparableConv2D<T> {
         SeparableConv2D { depthwise, pointwise }
     }
 
-    depthwise_options!();
-    finish_options!();
+    depthwise_options!("SeparableConv2D", "8, ");
+    finish_options!("SeparableConv2D", "1, 1", "[1, 1, 1, 1]");
 
     /// What the depthwise kernel starts from, as [`kernel_initializer`](Self::kernel_initializer) says of the pointwise
     /// one. Default [`Initializer::GlorotUniform`].
+    ///
+    /// ```
+    /// use striate::{Initializer, Layer, Rng, SeparableConv2D};
+    /// let mut conv: SeparableConv2D = SeparableConv2D::new(8, 2).depthwise_initializer(Initializer::Ones);
+    /// conv.build(&[1, 9, 9, 1], &mut Rng::seed(1))?;
+    /// assert_eq!(conv.params()[0].1.value().as_slice(), [1.0; 4]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn depthwise_initializer(mut self, initializer: Initializer) -> Self {
         self.depthwise.finish.kernel_initializer = initializer;
@@ -173,6 +238,12 @@ impl<T: Element> SeparableConv2D<T> {
     }
 
     /// How exactly the layer computes: see [`Accuracy`].
+    ///
+    /// ```
+    /// use striate::{Accuracy, SeparableConv2D};
+    /// let conv: SeparableConv2D = SeparableConv2D::new(8, 3).accuracy(Accuracy::Strict);
+    /// assert_eq!(format!("{conv:?}").matches("accuracy: Strict").count(), 2);    // of both convolutions
+    /// ```
     #[must_use]
     pub fn accuracy(mut self, accuracy: Accuracy) -> Self {
         self.depthwise.slide(|window| window.accuracy(accuracy));

@@ -7,10 +7,18 @@ use crate::layers::delegate::delegate_layer;
 use crate::layers::folded::{Fold, Folded};
 use crate::{Accuracy, Element, Layer, PadMode, Padding};
 
-/// The options of both layers.
+/// The options of both layers; for the examples, the name of one, and the length that 9 positions become with strides, or
+/// a dilation, of 2.
 macro_rules! line_options {
-    () => {
+    ($layer:literal, strides: $strides:literal, dilation: $dilation:literal) => {
         /// How far the window moves from one position to the next. Default 1.
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Layer, ", $layer, "};")]
+        #[doc = concat!("let conv: ", $layer, " = ", $layer, "::new(8, 3).strides(2);")]
+        #[doc = concat!("assert_eq!(conv.output_shape(&[1, 9, 3])?, [1, ", $strides, ", 8]);")]
+        /// # Ok::<(), striate::Error>(())
+        /// ```
         #[must_use]
         pub fn strides(mut self, strides: usize) -> Self {
             self.0.inner.slide(|window| window.strides((1, strides)));
@@ -18,6 +26,13 @@ macro_rules! line_options {
         }
 
         /// The distance between neighbouring taps of a filter (Keras' `dilation_rate`). Default 1.
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Layer, ", $layer, "};")]
+        #[doc = concat!("let conv: ", $layer, " = ", $layer, "::new(8, 3).dilation(2);")]
+        #[doc = concat!("assert_eq!(conv.output_shape(&[1, 9, 3])?, [1, ", $dilation, ", 8]);")]
+        /// # Ok::<(), striate::Error>(())
+        /// ```
         #[must_use]
         pub fn dilation(mut self, dilation: usize) -> Self {
             self.0.inner.slide(|window| window.dilation((1, dilation)));
@@ -26,6 +41,13 @@ macro_rules! line_options {
 
         /// Into how many groups the channels fall, as [`Conv2D::groups`](crate::Conv2D::groups). A layer that is built
         /// already must be built again.
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Layer, ", $layer, "};")]
+        #[doc = concat!("let conv: ", $layer, " = ", $layer, "::new(8, 3).groups(4);")]
+        /// assert_eq!(conv.cost(&[1, 9, 4])?.params, 3 * 4 * 8 / 4 + 8);
+        /// # Ok::<(), striate::Error>(())
+        /// ```
         #[must_use]
         pub fn groups(mut self, groups: usize) -> Self {
             self.0.inner.slide(|window| window.groups(groups));
@@ -34,13 +56,19 @@ macro_rules! line_options {
         }
 
         /// How exactly the layer computes: see [`Accuracy`].
+        ///
+        /// ```
+        #[doc = concat!("use striate::{Accuracy, ", $layer, "};")]
+        #[doc = concat!("let conv: ", $layer, " = ", $layer, "::new(8, 3).accuracy(Accuracy::Strict);")]
+        /// assert!(format!("{conv:?}").contains("accuracy: Strict"));
+        /// ```
         #[must_use]
         pub fn accuracy(mut self, accuracy: Accuracy) -> Self {
             self.0.inner.slide(|window| window.accuracy(accuracy));
             self
         }
 
-        finish_options!();
+        finish_options!($layer, "1, 1", "[1, 1, 1]");
 
         fn finish_mut(&mut self) -> &mut Finish {
             &mut self.0.inner.finish
@@ -99,6 +127,13 @@ impl<T: Element> Conv1D<T> {
 
     /// What lies before and behind the sequence: [`Padding::Valid`] (the default), [`Padding::Same`], [`Padding::Causal`]
     /// or [`Padding::ends`].
+    ///
+    /// ```
+    /// use striate::{Conv1D, Layer, Padding};
+    /// let conv: Conv1D = Conv1D::new(8, 3).padding(Padding::Causal);
+    /// assert_eq!(conv.output_shape(&[1, 9, 3])?, [1, 9, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn padding(mut self, padding: Padding) -> Self {
         self.0.inner.slide(|window| window.padding(padding));
@@ -106,13 +141,23 @@ impl<T: Element> Conv1D<T> {
     }
 
     /// What stands in the padding. Default zeros. PyTorch's `padding_mode`.
+    ///
+    /// ```
+    /// use striate::{Conv1D, Initializer, Layer, PadMode, Padding, Rng, Tensor};
+    /// let conv = Conv1D::new(1, 3).padding(Padding::Same).padding_mode(PadMode::Circular);
+    /// let mut conv = conv.kernel_initializer(Initializer::Ones);
+    /// conv.build(&[1, 3, 1], &mut Rng::seed(1))?;
+    /// let y = conv.forward(&Tensor::from(ndarray::array![[[1.0], [2.0], [4.0]]]))?;
+    /// assert_eq!(y.as_slice(), [7.0, 7.0, 7.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn padding_mode(mut self, mode: PadMode) -> Self {
         self.0.inner.padding_mode = mode;
         self
     }
 
-    line_options!();
+    line_options!("Conv1D", strides: "4", dilation: "5");
 }
 
 impl<T: Element> Layer<T> for Conv1D<T> {
@@ -162,6 +207,13 @@ impl<T: Element> Conv1DTranspose<T> {
 
     /// How many positions at the ends of the output are left away: [`Padding::Valid`] (the default), [`Padding::Same`] or
     /// [`Padding::ends`].
+    ///
+    /// ```
+    /// use striate::{Conv1DTranspose, Layer, Padding};
+    /// let conv: Conv1DTranspose = Conv1DTranspose::new(8, 3).padding(Padding::ends(1, 0));
+    /// assert_eq!(conv.output_shape(&[1, 9, 3])?, [1, 9 + 2 - 1, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn padding(mut self, padding: Padding) -> Self {
         self.0.inner.slide(|window| window.padding(padding));
@@ -169,13 +221,20 @@ impl<T: Element> Conv1DTranspose<T> {
     }
 
     /// Positions at the end that the output has beyond what it would have otherwise. By default as many as Keras adds.
+    ///
+    /// ```
+    /// use striate::{Conv1DTranspose, Layer};
+    /// let conv: Conv1DTranspose = Conv1DTranspose::new(8, 3).strides(2).output_padding(1);
+    /// assert_eq!(conv.output_shape(&[1, 9, 3])?, [1, 19 + 1, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn output_padding(mut self, output_padding: usize) -> Self {
         self.0.inner.output_padding = Some([0, output_padding]);
         self
     }
 
-    line_options!();
+    line_options!("Conv1DTranspose", strides: "19", dilation: "13");
 }
 
 impl<T: Element> Layer<T> for Conv1DTranspose<T> {

@@ -6,12 +6,12 @@ use super::finish::Finish;
 use crate::geometry::maps;
 use crate::kernels::conv::PreparedKernel;
 use crate::layer::{Saved, Step, Tape, add_to_output};
-use crate::layers::weights::{Spec, Weights, delegate_to_weights};
+use crate::layers::weights::{Filters, Spec, Weights, delegate_to_weights};
 use crate::memory::{len_of, unwritten};
 use crate::ops::{self, check_shape, stacked_kernel, to_array, unstacked_kernel};
 use crate::{
-    Activation, Cost, Element, Error, Geometry2d, Layer, PadMode, Padding, Reach, Result, Size2d, Tensor,
-    Window2d,
+    Activation, Cost, Element, Error, Geometry2d, Layer, PadMode, Padding, Plan, Reach, Result, Size2d,
+    Tensor, Window2d,
 };
 
 /// The axes of the parameter that a kernel is.
@@ -117,8 +117,8 @@ impl<T: Element> Convolution<T> {
         self.weights.clear();
     }
 
-    /// The geometry over an input of this shape, which fits its own kernel's.
-    pub(super) fn geometry(&self, input: &[usize]) -> Result<Geometry2d> {
+    /// The window over an input of this shape, and the shape of the kernel that the options ask for.
+    fn wanted(&self, input: &[usize]) -> Result<(Window2d, [usize; 4])> {
         let [.., channels] = maps(self.kind, input)?;
         self.finish.activation.check::<T>()?;
         let (window, filters) = match self.axes {
@@ -127,9 +127,21 @@ impl<T: Element> Convolution<T> {
         };
         window.check_groups(self.kind, channels, filters)?;
         let [kh, kw] = window.kernel_size();
-        let geometry = window.conv(input, &[kh, kw, channels / window.group_count(), filters])?;
+        Ok((window, [kh, kw, channels / window.group_count(), filters]))
+    }
+
+    /// The geometry over an input of this shape, which fits its own kernel's.
+    pub(super) fn geometry(&self, input: &[usize]) -> Result<Geometry2d> {
+        let (window, kernel) = self.wanted(input)?;
+        let geometry = window.conv(input, &kernel)?;
         self.padded(&geometry)?;
         Ok(geometry)
+    }
+
+    /// How the layer would compute an input of this shape.
+    pub(super) fn plan(&self, input: &[usize]) -> Result<Plan> {
+        let (window, kernel) = self.wanted(input)?;
+        Ok(Plan::new::<T>(&self.computed(window, input, &kernel)?.0))
     }
 
     /// How to pad the input before the convolution, and its shape then: where the padding is not of zeros.
@@ -165,10 +177,20 @@ impl<T: Element> Convolution<T> {
             Axes::Depthwise => self.window.groups(kernel[3] / self.filters.max(1)),
             _ => self.window,
         };
-        let geometry = window.conv(input, &kernel)?;
+        self.computed(window, input, &kernel)
+    }
+
+    /// The geometry that is computed with a kernel of that shape, and how to pad the input before.
+    fn computed(
+        &self,
+        window: Window2d,
+        input: &[usize],
+        kernel: &[usize; 4],
+    ) -> Result<(Geometry2d, Option<Padding>)> {
+        let geometry = window.conv(input, kernel)?;
         match self.padded(&geometry)? {
             Some((padding, padded)) => {
-                Ok((window.padding(Padding::Valid).conv(&padded, &kernel)?, Some(padding)))
+                Ok((window.padding(Padding::Valid).conv(&padded, kernel)?, Some(padding)))
             }
             None => Ok((geometry, None)),
         }
@@ -350,6 +372,6 @@ impl<T: Element> Layer<T> for Convolution<T> {
     }
     fn fuse(&mut self, next: &Step) -> Result<bool> {
         let [.., filters] = self.axes.kernel(self.kind, self.weights.value(self.name)?.shape())?;
-        self.finish.fuse(next, (self.name, filters), &mut self.weights)
+        self.finish.fuse(next, (self.name, Filters::Last(filters)), &mut self.weights)
     }
 }

@@ -5,7 +5,7 @@ use super::sliding::Axes;
 use crate::geometry::maps;
 use crate::layer::{Saved, Step, Tape};
 use crate::layers::delegate::delegate_layer;
-use crate::layers::weights::{Spec, Weights, delegate_to_weights};
+use crate::layers::weights::{Filters, Spec, Weights, delegate_to_weights};
 use crate::memory::len_of;
 use crate::ops::{self, check_shape};
 use crate::{
@@ -130,7 +130,7 @@ impl<T: Element> Layer<T> for Transposed<T> {
     }
 
     fn fuse(&mut self, next: &Step) -> Result<bool> {
-        fuse(&mut self.finish, next, &mut self.weights)
+        fuse(&mut self.finish, next, (self.filters, self.window.group_count()), &mut self.weights)
     }
 }
 
@@ -152,12 +152,15 @@ pub(super) fn cost<T: Element>(
     })
 }
 
-/// Takes over the next layer's activation, as [`Layer::fuse`]; not a scale, for the filters are no rows of this kernel.
-pub(super) fn fuse<T: Element>(finish: &mut Finish, next: &Step, weights: &mut Weights<T>) -> Result<bool> {
-    match next {
-        Step::Activation(_) => finish.fuse(next, ("kernel", 0), weights),
-        Step::Affine { .. } => Ok(false),
-    }
+/// Takes over the next layer's work, as [`Layer::fuse`], for so many filters in so many groups.
+pub(super) fn fuse<T: Element>(
+    finish: &mut Finish,
+    next: &Step,
+    (filters, groups): (usize, usize),
+    weights: &mut Weights<T>,
+) -> Result<bool> {
+    let channels = weights.value("kernel")?.shape().last().copied().unwrap_or_default();
+    finish.fuse(next, ("kernel", Filters::BeforeChannels { filters, channels, groups }), weights)
 }
 
 /// Transposed convolution, also called deconvolution: every position of the maps adds the kernel, times its value, to
@@ -212,6 +215,13 @@ impl<T: Element> Conv2DTranspose<T> {
     }
 
     /// How far apart two input positions put the kernel. Default 1.
+    ///
+    /// ```
+    /// use striate::{Conv2DTranspose, Layer};
+    /// let conv: Conv2DTranspose = Conv2DTranspose::new(8, 3).strides(2);
+    /// assert_eq!(conv.output_shape(&[1, 9, 9, 3])?, [1, 19, 19, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn strides(mut self, strides: impl Into<Size2d>) -> Self {
         self.0.slide(|window| window.strides(strides));
@@ -219,6 +229,13 @@ impl<T: Element> Conv2DTranspose<T> {
     }
 
     /// How many rows and columns at the edges of the output are left away. Default [`Padding::Valid`]: none.
+    ///
+    /// ```
+    /// use striate::{Conv2DTranspose, Layer, Padding};
+    /// let conv: Conv2DTranspose = Conv2DTranspose::new(8, 3).padding(Padding::Same);
+    /// assert_eq!(conv.output_shape(&[1, 9, 9, 3])?, [1, 9, 9, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn padding(mut self, padding: Padding) -> Self {
         self.0.slide(|window| window.padding(padding));
@@ -227,6 +244,13 @@ impl<T: Element> Conv2DTranspose<T> {
 
     /// Rows at the bottom and columns at the right that the output has beyond what it would have otherwise. By default as
     /// many as Keras adds.
+    ///
+    /// ```
+    /// use striate::{Conv2DTranspose, Layer};
+    /// let conv: Conv2DTranspose = Conv2DTranspose::new(8, 3).strides(2).output_padding((0, 1));
+    /// assert_eq!(conv.output_shape(&[1, 9, 9, 3])?, [1, 19, 19 + 1, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn output_padding(mut self, output_padding: impl Into<Size2d>) -> Self {
         self.0.output_padding = Some(output_padding.into().0);
@@ -234,6 +258,13 @@ impl<T: Element> Conv2DTranspose<T> {
     }
 
     /// The distance between neighbouring taps of a filter (Keras' `dilation_rate`). Default 1.
+    ///
+    /// ```
+    /// use striate::{Conv2DTranspose, Layer};
+    /// let conv: Conv2DTranspose = Conv2DTranspose::new(8, 3).dilation(2);
+    /// assert_eq!(conv.output_shape(&[1, 9, 9, 3])?, [1, 13, 13, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn dilation(mut self, dilation: impl Into<Size2d>) -> Self {
         self.0.slide(|window| window.dilation(dilation));
@@ -242,6 +273,13 @@ impl<T: Element> Conv2DTranspose<T> {
 
     /// Into how many groups the channels fall, as [`Conv2D::groups`](crate::Conv2D::groups). A layer that is built already
     /// must be built again.
+    ///
+    /// ```
+    /// use striate::{Conv2DTranspose, Layer};
+    /// let conv: Conv2DTranspose = Conv2DTranspose::new(8, 3).groups(4);
+    /// assert_eq!(conv.cost(&[1, 9, 9, 4])?.params, 3 * 3 * 4 * 2 + 8);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.0.slide(|window| window.groups(groups));
@@ -250,13 +288,25 @@ impl<T: Element> Conv2DTranspose<T> {
     }
 
     /// How exactly the gradient of the input is computed: see [`Accuracy`].
+    ///
+    /// ```
+    /// use striate::{Accuracy, Conv2DTranspose, Layer, Rng, Tape, Tensor};
+    /// let mut conv = Conv2DTranspose::new(64, 3).accuracy(Accuracy::Strict);
+    /// conv.build(&[1, 16, 16, 64], &mut Rng::seed(1))?;
+    /// let mut tape = Tape::new();
+    /// let mut grad = conv.forward_train(Tensor::<f32>::zeros(&[1, 16, 16, 64])?, &mut tape)?;
+    /// grad.as_mut_slice()[(8 * 18 + 8) * 64] = f32::NAN;    // which 3 x 3 windows see
+    /// let dx = conv.backward(grad, &mut tape)?;
+    /// assert_eq!(dx.as_slice().iter().filter(|dx| dx.is_nan()).count(), 3 * 3 * 64);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn accuracy(mut self, accuracy: Accuracy) -> Self {
         self.0.slide(|window| window.accuracy(accuracy));
         self
     }
 
-    finish_options!();
+    finish_options!("Conv2DTranspose", "1, 1", "[1, 1, 1, 1]");
 
     fn finish_mut(&mut self) -> &mut Finish {
         &mut self.0.finish

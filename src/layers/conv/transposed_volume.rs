@@ -46,6 +46,13 @@ pub struct Conv3DTranspose<T: Element = f32> {
 
 impl<T: Element> Conv3DTranspose<T> {
     /// A layer of `filters` filters of `kernel_size`; the other options as Keras' defaults.
+    ///
+    /// ```
+    /// use striate::{Conv3DTranspose, Layer};
+    /// let conv: Conv3DTranspose = Conv3DTranspose::new(8, (1, 3, 5));
+    /// assert_eq!(conv.output_shape(&[1, 5, 9, 9, 3])?, [1, 5, 11, 13, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     pub fn new(filters: usize, kernel_size: impl Into<Size3d>) -> Self {
         let kernel_size = kernel_size.into().0;
         Conv3DTranspose {
@@ -59,6 +66,13 @@ impl<T: Element> Conv3DTranspose<T> {
     }
 
     /// How far apart two input positions put the kernel. Default 1.
+    ///
+    /// ```
+    /// use striate::{Conv3DTranspose, Layer};
+    /// let conv: Conv3DTranspose = Conv3DTranspose::new(8, 3).strides((1, 2, 2));
+    /// assert_eq!(conv.output_shape(&[1, 5, 9, 9, 3])?, [1, 7, 19, 19, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn strides(mut self, strides: impl Into<Size3d>) -> Self {
         self.window = self.window.strides(strides);
@@ -67,6 +81,13 @@ impl<T: Element> Conv3DTranspose<T> {
 
     /// How much at the edges of the output is left away: a [`Padding`](crate::Padding), or a [`Padding3d`]. Default:
     /// nothing.
+    ///
+    /// ```
+    /// use striate::{Conv3DTranspose, Layer, Padding};
+    /// let conv: Conv3DTranspose = Conv3DTranspose::new(8, 3).padding(Padding::Same);
+    /// assert_eq!(conv.output_shape(&[1, 5, 9, 9, 3])?, [1, 5, 9, 9, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Padding3d>) -> Self {
         self.window = self.window.padding(padding);
@@ -75,6 +96,13 @@ impl<T: Element> Conv3DTranspose<T> {
 
     /// Planes behind, rows at the bottom and columns at the right that the output has beyond what it would have otherwise.
     /// By default as many as Keras adds.
+    ///
+    /// ```
+    /// use striate::{Conv3DTranspose, Layer};
+    /// let conv: Conv3DTranspose = Conv3DTranspose::new(8, 3).strides(2).output_padding((1, 0, 0));
+    /// assert_eq!(conv.output_shape(&[1, 5, 9, 9, 3])?, [1, 11 + 1, 19, 19, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn output_padding(mut self, output_padding: impl Into<Size3d>) -> Self {
         self.output_padding = Some(output_padding.into().0);
@@ -82,6 +110,13 @@ impl<T: Element> Conv3DTranspose<T> {
     }
 
     /// The distance between neighbouring taps of a filter (Keras' `dilation_rate`). Default 1.
+    ///
+    /// ```
+    /// use striate::{Conv3DTranspose, Layer};
+    /// let conv: Conv3DTranspose = Conv3DTranspose::new(8, 3).dilation((1, 2, 2));
+    /// assert_eq!(conv.output_shape(&[1, 5, 9, 9, 3])?, [1, 7, 13, 13, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn dilation(mut self, dilation: impl Into<Size3d>) -> Self {
         self.window = self.window.dilation(dilation);
@@ -90,6 +125,13 @@ impl<T: Element> Conv3DTranspose<T> {
 
     /// Into how many groups the channels fall, as [`Conv2D::groups`](crate::Conv2D::groups). A layer that is built already
     /// must be built again.
+    ///
+    /// ```
+    /// use striate::{Conv3DTranspose, Layer};
+    /// let conv: Conv3DTranspose = Conv3DTranspose::new(8, 3).groups(4);
+    /// assert_eq!(conv.cost(&[1, 5, 9, 9, 4])?.params, 3 * 3 * 3 * 4 * 2 + 8);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.window = self.window.groups(groups);
@@ -98,13 +140,25 @@ impl<T: Element> Conv3DTranspose<T> {
     }
 
     /// How exactly the gradient of the input is computed: see [`Accuracy`].
+    ///
+    /// ```
+    /// use striate::{Accuracy, Conv3DTranspose, Layer, Rng, Tape, Tensor};
+    /// let mut conv = Conv3DTranspose::new(64, (1, 3, 3)).accuracy(Accuracy::Strict);
+    /// conv.build(&[1, 1, 16, 16, 64], &mut Rng::seed(1))?;
+    /// let mut tape = Tape::new();
+    /// let mut grad = conv.forward_train(Tensor::<f32>::zeros(&[1, 1, 16, 16, 64])?, &mut tape)?;
+    /// grad.as_mut_slice()[(8 * 18 + 8) * 64] = f32::NAN;    // which 3 x 3 windows see
+    /// let dx = conv.backward(grad, &mut tape)?;
+    /// assert_eq!(dx.as_slice().iter().filter(|dx| dx.is_nan()).count(), 3 * 3 * 64);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn accuracy(mut self, accuracy: Accuracy) -> Self {
         self.window = self.window.accuracy(accuracy);
         self
     }
 
-    finish_options!();
+    finish_options!("Conv3DTranspose", "1, 1", "[1, 1, 1, 1, 1]");
 
     fn finish_mut(&mut self) -> &mut Finish {
         &mut self.finish
@@ -200,6 +254,7 @@ impl<T: Element> Layer<T> for Conv3DTranspose<T> {
     }
 
     fn fuse(&mut self, next: &Step) -> Result<bool> {
-        transposed::fuse(&mut self.finish, next, &mut self.weights)
+        let groups = self.window.planes().group_count();
+        transposed::fuse(&mut self.finish, next, (self.filters, groups), &mut self.weights)
     }
 }

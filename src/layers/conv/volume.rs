@@ -70,18 +70,42 @@ impl<T: Element> Conv3D<T> {
     }
 
     /// How far the filters move between two outputs. Default 1.
+    ///
+    /// ```
+    /// use striate::{Conv3D, Layer};
+    /// let conv: Conv3D = Conv3D::new(8, 3).strides((1, 2, 2));
+    /// assert_eq!(conv.output_shape(&[1, 5, 9, 9, 3])?, [1, 3, 4, 4, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn strides(self, strides: impl Into<Size3d>) -> Self {
         self.slide(|window| window.strides(strides))
     }
 
     /// What lies around the input: a [`Padding`](crate::Padding), or a [`Padding3d`]. Default: nothing.
+    ///
+    /// ```
+    /// use striate::{Conv3D, Layer, Padding3d};
+    /// let conv: Conv3D = Conv3D::new(8, 3).padding(Padding3d::all(2));
+    /// assert_eq!(conv.output_shape(&[1, 5, 9, 9, 3])?, [1, 7, 11, 11, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn padding(self, padding: impl Into<Padding3d>) -> Self {
         self.slide(|window| window.padding(padding))
     }
 
     /// What stands in the padding. Default zeros. PyTorch's `padding_mode`.
+    ///
+    /// ```
+    /// use striate::{Conv3D, Initializer, Layer, PadMode, Padding, Rng, Tensor};
+    /// let conv = Conv3D::new(1, (3, 1, 1)).padding(Padding::Same).padding_mode(PadMode::Circular);
+    /// let mut conv = conv.kernel_initializer(Initializer::Ones);
+    /// conv.build(&[1, 3, 1, 1, 1], &mut Rng::seed(1))?;
+    /// let y = conv.forward(&Tensor::from_vec(&[1, 3, 1, 1, 1], vec![1.0, 2.0, 4.0])?)?;
+    /// assert_eq!(y.as_slice(), [7.0, 7.0, 7.0]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn padding_mode(mut self, mode: PadMode) -> Self {
         self.inner.padding_mode = mode;
@@ -89,6 +113,13 @@ impl<T: Element> Conv3D<T> {
     }
 
     /// The distance between neighbouring taps of a filter (Keras' `dilation_rate`). Default 1.
+    ///
+    /// ```
+    /// use striate::{Conv3D, Layer};
+    /// let conv: Conv3D = Conv3D::new(8, 3).dilation((1, 2, 2));
+    /// assert_eq!(conv.output_shape(&[1, 5, 9, 9, 3])?, [1, 3, 5, 5, 8]);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn dilation(self, dilation: impl Into<Size3d>) -> Self {
         self.slide(|window| window.dilation(dilation))
@@ -96,6 +127,13 @@ impl<T: Element> Conv3D<T> {
 
     /// Into how many groups the channels fall, as [`Conv2D::groups`](crate::Conv2D::groups). A layer that is built already
     /// must be built again.
+    ///
+    /// ```
+    /// use striate::{Conv3D, Layer};
+    /// let conv: Conv3D = Conv3D::new(8, 3).groups(4);
+    /// assert_eq!(conv.cost(&[1, 5, 9, 9, 4])?.params, 3 * 3 * 3 * 1 * 8 + 8);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.clear();
@@ -103,12 +141,22 @@ impl<T: Element> Conv3D<T> {
     }
 
     /// How exactly the layer computes: see [`Accuracy`].
+    ///
+    /// ```
+    /// use striate::{Accuracy, Conv3D, Layer, Rng, Tensor};
+    /// let mut conv = Conv3D::new(64, (1, 3, 3)).accuracy(Accuracy::Strict);
+    /// conv.build(&[1, 1, 18, 18, 64], &mut Rng::seed(1))?;
+    /// let mut x = Tensor::<f32>::zeros(&[1, 1, 18, 18, 64])?;
+    /// x.as_mut_slice()[(8 * 18 + 8) * 64] = f32::NAN;    // which 3 x 3 windows see
+    /// assert_eq!(conv.forward(&x)?.as_slice().iter().filter(|y| y.is_nan()).count(), 3 * 3 * 64);
+    /// # Ok::<(), striate::Error>(())
+    /// ```
     #[must_use]
     pub fn accuracy(self, accuracy: Accuracy) -> Self {
         self.slide(|window| window.accuracy(accuracy))
     }
 
-    finish_options!();
+    finish_options!("Conv3D", "1, 1", "[1, 1, 1, 1, 1]");
 
     fn finish_mut(&mut self) -> &mut Finish {
         &mut self.inner.finish
@@ -153,7 +201,8 @@ impl<T: Element> Layer<T> for Conv3D<T> {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
-        let [batch, ..] = volumes(KIND, input)?;
+        let [batch, .., channels] = volumes(KIND, input)?;
+        self.window.planes().check_groups(KIND, channels, self.inner.filters)?;
         let (depth, maps) = self.window.stacked(KIND, input)?;
         let [_, height, width, filters] = self.inner.geometry(&maps)?.output_shape();
         Ok(vec![batch, depth.output, height, width, filters])
@@ -194,6 +243,7 @@ impl<T: Element> Layer<T> for Conv3D<T> {
     }
 
     fn cost(&self, input: &[usize]) -> Result<Cost> {
+        self.output_shape(input)?;
         let (_, maps) = self.window.stacked(KIND, input)?;
         let cost = self.inner.cost(&maps)?;
         Ok(Cost { saved_bytes: cost.saved_bytes.saturating_add(size_of_val(input)), ..cost })

@@ -11,6 +11,17 @@ const KIND: &str = "BatchNorm";
 
 /// Which variance of a batch of `m` elements a channel [`BatchNorm`] lets its moving variance follow. The batch itself is
 /// always normalised with the biased one.
+///
+/// ```
+/// use striate::{BatchNorm, Layer, Rng, RunningVariance, Tape, Tensor};
+/// for (variance, followed) in [(RunningVariance::Biased, 4.0), (RunningVariance::Unbiased, 8.0)] {
+///     let mut norm = BatchNorm::new().momentum(0.0).running_variance(variance);
+///     norm.build(&[2, 1], &mut Rng::seed(1))?;
+///     norm.forward_train(Tensor::from(ndarray::array![[1.0], [5.0]]), &mut Tape::new())?;
+///     assert_eq!(norm.params()[3].1.value().as_slice(), [followed]);
+/// }
+/// # Ok::<(), striate::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RunningVariance {
     /// The mean of squared deviations, divided by `m`; Keras.
@@ -171,9 +182,13 @@ impl<T: Element> BatchNorm<T> {
     /// The moving mean and variance, for an input that fits them.
     fn moving(&self, input: &[usize]) -> Result<Moments<T>> {
         self.weights.check()?;
-        self.channels(input)?;
-        let [mean, variance] = ["moving_mean", "moving_variance"].map(|name| self.weights.value(name));
-        Moments::new(mean?.as_slice().to_vec(), variance?.as_slice().to_vec())
+        let channels = self.channels(input)?;
+        let (mean, variance) = (self.weights.value("moving_mean")?, self.weights.value("moving_variance")?);
+        if mean.len() != channels {
+            let expected = format!("an input of [batch, ..., {}], as the layer was built for", mean.len());
+            return Err(Error::shape(KIND, expected, input));
+        }
+        Moments::new(mean.as_slice().to_vec(), variance.as_slice().to_vec())
     }
 
     /// Lets the moving mean and variance follow those of a batch.

@@ -305,7 +305,7 @@ fn checked<T: Element>(
     let wrong = affine.into_iter().flatten().find(|numbers| numbers.len() != sets.channels);
     match wrong {
         Some(numbers) => {
-            let expected = format!("gamma and beta of {} numbers", sets.channels);
+            let expected = format!("gamma and beta of {} numbers, for the input {shape:?}", sets.channels);
             Err(Error::new(ErrorKind::Shape, op, expected, numbers.len()))
         }
         None => Ok(sets),

@@ -5,7 +5,7 @@ use num_traits::clamp;
 use super::terms::{Term, Terms};
 use super::{Loss, Reduction, loss_of_terms};
 use crate::train::Targets;
-use crate::{Element, Error, Result, Tensor};
+use crate::{Element, Error, ErrorKind, Result, Tensor};
 
 const NAME: &str = "SoftmaxCrossEntropy";
 
@@ -224,14 +224,22 @@ impl SoftmaxCrossEntropy {
             }
             Targets::Values(values) if values.shape() == predictions.shape() => Ok(rows as f64),
             Targets::Values(values) => {
-                let expected = format!("targets of the predictions' shape {:?}", predictions.shape());
-                Err(Error::shape(NAME, expected, values.shape()))
+                let shape = predictions.shape();
+                let expected =
+                    format!("labels (Vec<usize>), or a tensor of the predictions' shape {shape:?}");
+                Err(Error::new(
+                    ErrorKind::Shape,
+                    NAME,
+                    expected,
+                    format_args!("a tensor of {:?}", values.shape()),
+                ))
             }
-            Targets::Labels(labels) if labels.len() != rows => Err(Error::shape(
-                NAME,
-                format_args!("{rows} labels for {:?}", predictions.shape()),
-                &[labels.len()],
-            )),
+            Targets::Labels(labels) if labels.len() != rows => {
+                let maps = predictions.ndim() > 2;
+                let hint = if maps { " (Flatten or a global pooling leaves one a sample)" } else { "" };
+                let expected = format!("{rows} labels for the predictions {:?}{hint}", predictions.shape());
+                Err(Error::new(ErrorKind::Shape, NAME, expected, format_args!("{} labels", labels.len())))
+            }
             Targets::Labels(labels) => {
                 let mut weight = 0.0;
                 for &label in labels.iter().filter(|label| Some(**label) != self.ignore_index) {
@@ -346,7 +354,6 @@ fn from_log_probabilities<T: Element>(x: &[T], share: impl Fn(usize) -> T, grad:
 mod tests {
     use super::super::testing::{REDUCTIONS, check_gradient, normal};
     use super::*;
-    use crate::ErrorKind;
 
     fn labels(values: &[usize]) -> Targets<f64> {
         values.into()

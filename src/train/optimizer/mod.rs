@@ -121,7 +121,7 @@ fn check_decay(optimizer: &'static str, option: &str, value: f64) -> Result<()> 
     if (0.0..1.0).contains(&value) {
         return Ok(());
     }
-    Err(Error::argument(optimizer, format_args!("{option} within 0 .. 1"), value))
+    Err(Error::argument(optimizer, format_args!("{option} of at least 0 and below 1"), value))
 }
 
 /// Checks that an option is finite and at least 0.
