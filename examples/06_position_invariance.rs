@@ -1,8 +1,7 @@
 //! Lesson 6: a letter learnt in one corner is read anywhere, by a network that shares its filters among all positions. In
 //! training, every letter stands in the top left corner of its sheet; in the test, it stands in 81 places.
 //!
-//!     cargo run --release --example 06_position_invariance               # seeds 1, 2 and 3
-//!     cargo run --release --example 06_position_invariance -- --seed 4
+//!     cargo run --release --example 06_position_invariance     # with seeds 1, 2 and 3, or one of `-- --seed 4`
 //!
 //! Three networks learn the same sheets: convolutions and global pooling; the same convolutions, but every position of the
 //! last maps with weights of its own (`Flatten`); and dense layers alone, with as many parameters as the first. In per cent,

@@ -54,8 +54,7 @@ fn main() -> Outcome {
     }
     model.build(&[1, 28, 28, 1], &mut Rng::seed(3))?;
     let before = filters(&model)?;
-    let epochs = 6;
-    let steps = epochs * training.labels.len().div_ceil(32);
+    let [epochs, steps] = [6, 6 * training.labels.len().div_ceil(32)];
     let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(Schedule::cosine(3e-3, steps)))
         .epochs(epochs)
         .regularizer(Regularizer::l2(1e-4))

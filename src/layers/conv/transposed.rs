@@ -287,7 +287,7 @@ impl<T: Element> Conv2DTranspose<T> {
         self
     }
 
-    /// How exactly the gradient of the input is computed: see [`Accuracy`].
+    /// How exactly the layer computes: see [`Accuracy`].
     ///
     /// ```
     /// use striate::{Accuracy, Conv2DTranspose, Layer, Rng, Tape, Tensor};

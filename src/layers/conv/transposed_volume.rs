@@ -139,7 +139,7 @@ impl<T: Element> Conv3DTranspose<T> {
         self
     }
 
-    /// How exactly the gradient of the input is computed: see [`Accuracy`].
+    /// How exactly the layer computes: see [`Accuracy`].
     ///
     /// ```
     /// use striate::{Accuracy, Conv3DTranspose, Layer, Rng, Tape, Tensor};
