@@ -3,10 +3,12 @@
 //!
 //!     cargo run --release --example digits
 //!
-//! With `-- --quick` it trains for one epoch on a part of the digits.
+//! With `-- --quick` it trains for one epoch on a part of the digits, with `-- --seed 2` from other weights.
 
 #[path = "support/mnist.rs"]
 mod mnist;
+#[path = "support/numbers.rs"]
+mod numbers;
 #[path = "support/progress.rs"]
 mod progress;
 
@@ -14,6 +16,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use mnist::Digits;
+use numbers::{flag, option};
 use progress::Bar;
 use striate::sequential;
 use striate::train::{Accuracy, Adam, Schedule, SoftmaxCrossEntropy, Trainer};
@@ -25,7 +28,8 @@ const EPOCHS: usize = 22;
 const BATCH: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let small = std::env::args().any(|argument| argument == "--quick");
+    let small = flag("--quick");
+    let seed = option("--seed").map_or(Ok(1), |seed| seed.parse())?;
     let start = Instant::now();
     let mut training = mnist::train()?;
     let test = mnist::test()?;
@@ -51,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(Schedule::cosine(2e-3, steps)))
         .epochs(epochs)
         .batch_size(BATCH)
-        .seed(1)
+        .seed(seed)
         .metric(Accuracy::new())
         .augment(vary)
         .progress(Bar::default());
