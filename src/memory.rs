@@ -34,9 +34,10 @@ pub(crate) fn filled<T: Clone>(operation: &'static str, shape: &[usize], value: 
 /// As many zeros as `shape` has elements, where an earlier list was, if this thread has put one down: for lists that the
 /// backward pass needs, which [`recycle`](crate::kernels::recycle) puts down again.
 pub(crate) fn zeros<T: Copy + Default + 'static>(operation: &'static str, shape: &[usize]) -> Result<Vec<T>> {
-    match take_spare(len_of(operation, shape)?) {
+    let len = len_of(operation, shape)?;
+    match take_spare(len) {
         Some(mut spare) => {
-            spare.truncate(len_of(operation, shape)?);
+            spare.truncate(len);
             spare.fill(T::default());
             Ok(spare)
         }

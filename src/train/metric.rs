@@ -243,11 +243,7 @@ impl<T: Element> Metric<T> for TopK {
         if !fits {
             let shape = predictions.shape();
             let expected = format!("{rows} labels (Vec<usize>), or a tensor of shape {shape:?}");
-            let got = match targets {
-                Targets::Labels(labels) => format!("{} labels", labels.len()),
-                Targets::Values(values) => format!("a tensor of {:?}", values.shape()),
-            };
-            return Err(Error::new(ErrorKind::Shape, "Accuracy", expected, got));
+            return Err(Error::new(ErrorKind::Shape, "Accuracy", expected, targets.describe()));
         }
         for (row, scores) in predictions.as_slice().chunks(classes).enumerate() {
             let label = match targets {

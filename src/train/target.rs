@@ -70,17 +70,20 @@ impl<T: Element> From<&Targets<T>> for Targets<T> {
 }
 
 impl<T: Element> Targets<T> {
+    /// How many or how large they are, for messages.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Targets::Labels(labels) => format!("{} labels", labels.len()),
+            Targets::Values(values) => format!("a tensor of {:?}", values.shape()),
+        }
+    }
+
     /// Checks that these are targets of `samples` samples.
     pub(super) fn check(&self, operation: &'static str, samples: usize) -> Result<()> {
         match self {
             Targets::Labels(labels) if samples == 0 || labels.is_empty() || labels.len() % samples != 0 => {
                 let expected = format!("a label for each of {samples} samples, or the same number for each");
-                Err(Error::new(
-                    ErrorKind::Shape,
-                    operation,
-                    expected,
-                    format_args!("{} labels", labels.len()),
-                ))
+                Err(Error::new(ErrorKind::Shape, operation, expected, self.describe()))
             }
             Targets::Values(values) if values.shape().first() != Some(&samples) => {
                 let expected = format!("targets whose first axis is {samples}, one for each sample");

@@ -223,22 +223,17 @@ impl SoftmaxCrossEntropy {
                 Err(Error::argument(NAME, "labels as targets, to ignore one", "a tensor"))
             }
             Targets::Values(values) if values.shape() == predictions.shape() => Ok(rows as f64),
-            Targets::Values(values) => {
+            Targets::Values(_) => {
                 let shape = predictions.shape();
                 let expected =
                     format!("labels (Vec<usize>), or a tensor of the predictions' shape {shape:?}");
-                Err(Error::new(
-                    ErrorKind::Shape,
-                    NAME,
-                    expected,
-                    format_args!("a tensor of {:?}", values.shape()),
-                ))
+                Err(Error::new(ErrorKind::Shape, NAME, expected, targets.describe()))
             }
             Targets::Labels(labels) if labels.len() != rows => {
                 let maps = predictions.ndim() > 2;
                 let hint = if maps { " (Flatten or a global pooling leaves one a sample)" } else { "" };
                 let expected = format!("{rows} labels for the predictions {:?}{hint}", predictions.shape());
-                Err(Error::new(ErrorKind::Shape, NAME, expected, format_args!("{} labels", labels.len())))
+                Err(Error::new(ErrorKind::Shape, NAME, expected, targets.describe()))
             }
             Targets::Labels(labels) => {
                 let mut weight = 0.0;
