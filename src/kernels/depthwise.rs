@@ -247,8 +247,8 @@ impl<'a, T: Element, const BLOCK: usize> Band<'a, T, BLOCK> {
         for first in vectors(channels, PAIR * S::LANES) {
             let start = self.start(simd, first);
             for (line, (grids, out)) in grids.iter().zip(self.out.chunks_exact_mut(width)).enumerate() {
-                let source = grids.source.vectors::<S>([seen, (COLUMNS - 1) * STEP + KW], first, PAIR);
-                let weights = grids.weights.vectors::<S>([0, KW], first, PAIR);
+                let source = grids.source.part([seen, (COLUMNS - 1) * STEP + KW], [first, PAIR * S::LANES]);
+                let weights = grids.weights.part([0, KW], [first, PAIR * S::LANES]);
                 let mut sums = [start; COLUMNS];
                 for x in 0..COLUMNS {
                     simd.prefetch(&mut out[(col + x) * channels + first..][..PAIR * S::LANES]);
@@ -262,9 +262,9 @@ impl<'a, T: Element, const BLOCK: usize> Band<'a, T, BLOCK> {
                     }
                     for j in 0..KW {
                         for v in 0..PAIR {
-                            let weight = simd.load(weights.at(i, j, v));
+                            let weight = simd.load(weights.at::<S>(i, j, v));
                             for x in 0..COLUMNS {
-                                let value = simd.load(source.at(i, x * STEP + j, v));
+                                let value = simd.load(source.at::<S>(i, x * STEP + j, v));
                                 sums[x][v] = simd.mul_add(value, weight, sums[x][v]);
                             }
                         }
@@ -301,14 +301,14 @@ impl<'a, T: Element, const BLOCK: usize> Band<'a, T, BLOCK> {
             let start = self.start(simd, first);
             let out = self.out.chunks_exact_mut(cols.positions * channels);
             for (grids, out) in grids.iter().zip(out) {
-                let source = grids.source.vectors::<S>([seen, count], first, PAIR);
-                let weights = grids.weights.vectors::<S>([tap, count], first, PAIR);
+                let source = grids.source.part([seen, count], [first, PAIR * S::LANES]);
+                let weights = grids.weights.part([tap, count], [first, PAIR * S::LANES]);
                 let mut sums = start;
                 for i in 0..grids.rows {
                     for j in 0..count {
                         for v in 0..PAIR {
                             let (value, weight) =
-                                (simd.load(source.at(i, j, v)), simd.load(weights.at(i, j, v)));
+                                (simd.load(source.at::<S>(i, j, v)), simd.load(weights.at::<S>(i, j, v)));
                             sums[v] = simd.mul_add(value, weight, sums[v]);
                         }
                     }

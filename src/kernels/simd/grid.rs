@@ -1,4 +1,4 @@
-//! [`Grid`]: numbers in rows and columns, of which [`Vectors`] are read, checked once for all of them.
+//! [`Grid`]: numbers in rows and columns, checked once for all of them, and read in vectors.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
@@ -35,53 +35,31 @@ impl<'a, T: Copy + Default> Grid<'a, T> {
         Grid { start, rows, row_pitch, columns, column_pitch, depth, values: PhantomData }
     }
 
-    /// In so many columns from `column` on, so many vectors of `S` from the number `first` on.
+    /// So many columns from `column` on, and in each of these `depth` numbers from the number `first` on.
     #[inline(always)]
-    pub fn vectors<S: Simd<T>>(
-        &self,
-        [column, columns]: [usize; 2],
-        first: usize,
-        vectors: usize,
-    ) -> Vectors<'a, T, S> {
+    pub fn part(&self, [column, columns]: [usize; 2], [first, depth]: [usize; 2]) -> Self {
         assert!(column <= self.columns && columns <= self.columns - column);
-        assert!(first <= self.depth && vectors * S::LANES <= self.depth - first);
+        assert!(first <= self.depth && depth <= self.depth - first);
         // Without rows or columns nothing is read, and the place need not be one of the slice's.
         let start = self.start.wrapping_add(column.wrapping_mul(self.column_pitch).wrapping_add(first));
-        let Grid { rows, row_pitch, column_pitch, .. } = *self;
-        Vectors { start, rows, row_pitch, columns, column_pitch, vectors, values: PhantomData }
+        Grid { start, columns, depth, ..*self }
     }
-}
 
-/// In each of some rows some columns, and at each of these so many vectors of `S` one after the other.
-#[derive(Clone, Copy)]
-pub struct Vectors<'a, T, S> {
-    /// `S::LANES` numbers may be read from every vector's place on.
-    start: *const T,
-    rows: usize,
-    row_pitch: usize,
-    columns: usize,
-    column_pitch: usize,
-    vectors: usize,
-    values: PhantomData<(&'a [T], S)>,
-}
-
-impl<'a, T: Copy + Default, S: Simd<T>> Vectors<'a, T, S> {
-    /// Asks for as many numbers as these vectors have behind them in a row and a column, if there are any.
+    /// Asks for as many numbers as a row and a column have here, behind these, if there are any.
     #[inline(always)]
     pub fn prefetch_next(&self, row: usize, column: usize) {
         let place = row.wrapping_mul(self.row_pitch).wrapping_add(column.wrapping_mul(self.column_pitch));
-        let len = self.vectors * S::LANES;
-        for line in (0..len).step_by(64 / size_of::<T>()) {
-            prefetch::read_soon(self.start.wrapping_add(place.wrapping_add(len + line)));
+        for line in (0..self.depth).step_by(64 / size_of::<T>()) {
+            prefetch::read_soon(self.start.wrapping_add(place.wrapping_add(self.depth + line)));
         }
     }
 
-    /// The numbers of a vector.
+    /// The numbers of a vector of `S`, one of those that lie one after the other in a row and a column.
     #[inline(always)]
-    pub fn at(&self, row: usize, column: usize, vector: usize) -> &'a [T] {
-        assert!(row < self.rows && column < self.columns && vector < self.vectors);
-        // SAFETY: the grid that these vectors are a part of, has the row, the column and the numbers, and reaches no
-        // further than the slice that it was made of.
+    pub fn at<S: Simd<T>>(&self, row: usize, column: usize, vector: usize) -> &'a [T] {
+        assert!(row < self.rows && column < self.columns && vector < self.depth / S::LANES);
+        // SAFETY: `new` has found the slice to reach to the end of every row's and column's numbers, and a part has no
+        // others; the vector is among them.
         unsafe {
             let start = self.start.add(row * self.row_pitch + column * self.column_pitch + vector * S::LANES);
             std::slice::from_raw_parts(start, S::LANES)
