@@ -99,7 +99,7 @@ pub(super) fn correlate<T: Element>(
                         kernel.pack_panel(&panel, values);
                         let columns = panel.first..filters.min(panel.first + panel.width);
                         let finish = store(columns.clone());
-                        let (left, right) = (field.left(scratch, 0), Panels { isa, k, values });
+                        let (left, right) = (field.left(scratch, 0), Panels::whole(isa, k, values));
                         let (columns, place) = (0..columns.len(), columns.start - piece.start);
                         Block { left, right, columns, out: &mut out, place, finish }.compute();
                     }

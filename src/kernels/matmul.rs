@@ -211,9 +211,10 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                     let left = Strands::<T, M>::new(values, |i| rows[i].start, runs);
                     let all = tiles.block.out.len().div_ceil(M);
                     let this = row / M;
+                    let partial = tiles.block.right.rows.len() < tiles.block.right.k;
                     tiles.each_panel::<S, M, V>(simd, row, |panel, next, mut sums| {
                         // Each tile of rows brings its share of the next panel near.
-                        let large = size_of_val(panel) >= LARGE_PANEL;
+                        let large = partial || size_of_val(panel) >= LARGE_PANEL;
                         let stretch = if large { STRETCH } else { usize::MAX };
                         let start = this * panel.len();
                         let bring_near = |part: Range<usize>| {
@@ -256,6 +257,7 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
         let Tiles { block, columns, start, .. } = self;
         let width = V * S::LANES;
         let size = block.right.k * width;
+        let used = block.right.rows.start * width..block.right.rows.end * width;
         let mut next = &block.right.values[(block.columns.start + columns.start) * block.right.k..];
         let mut starts = start.chunks_exact(width);
         for first in columns.clone().step_by(width) {
@@ -273,7 +275,7 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
             }
             let panel;
             (panel, next) = next.split_at(size);
-            let mut sums = add(panel, next, sums);
+            let mut sums = add(&panel[used.clone()], next.get(used.start..).unwrap_or_default(), sums);
             if let Finish::Store { residual, bend, .. } = block.finish {
                 if let Some(residual) = residual {
                     residual.add::<S, M, V>(simd, row, place.clone(), &mut sums);

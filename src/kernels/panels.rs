@@ -62,7 +62,7 @@ impl<T: Element> PackedMatrix<T> {
 
     /// The matrix as a factor of a [`Block`].
     pub(crate) fn as_panels(&self) -> Panels<'_, T> {
-        Panels { isa: self.isa, k: self.k, values: &self.panels }
+        Panels::whole(self.isa, self.k, &self.panels)
     }
 }
 
@@ -174,12 +174,21 @@ pub(super) fn next_panel(most: usize, left: usize) -> usize {
     if left >= most { most } else { left.min(2) }
 }
 
-/// A matrix of `k` rows as panels packed for `isa`. Panels beyond its last are those that will be used next.
-#[derive(Clone, Copy)]
+/// The rows `rows` of a matrix of `k` rows as panels packed for `isa`. Panels beyond its last are those that will be used
+/// next.
+#[derive(Clone)]
 pub(crate) struct Panels<'a, T> {
     pub(crate) isa: Isa,
     pub(crate) k: usize,
+    pub(crate) rows: Range<usize>,
     pub(crate) values: &'a [T],
+}
+
+impl<'a, T> Panels<'a, T> {
+    /// All rows.
+    pub(crate) fn whole(isa: Isa, k: usize, values: &'a [T]) -> Self {
+        Panels { isa, k, rows: 0..k, values }
+    }
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ impl<T: Element> Problem<'_, T> {
             let panels = room(panels, panels_len::<T>(isa, pixels.len(), from.len()));
             let grad = &self.grad[pixels.start * filters + from.start..];
             pack_rows(isa, (grad, filters), (pixels.len(), from.len()), panels);
-            let right = Panels { isa, k: pixels.len(), values: panels };
+            let right = Panels::whole(isa, pixels.len(), panels);
             let (values, starts, runs) = self.field.seen(field, group * group_in);
             let rows = first_row..first_row + out.len();
             for run in rows.start / runs.length()..rows.end.div_ceil(runs.length()) {
@@ -174,6 +174,7 @@ impl<T: Element> Problem<'_, T> {
                 for (first, count) in even_pieces(in_run, CHUNK_ROWS) {
                     let left = Left::Columns { values: &values[runs.offset(run)..], rows: starts, first };
                     let out = &mut out.lines(begin + first - rows.start, count);
+                    let right = right.clone();
                     Block { left, right, columns: 0..from.len(), out, place, finish }.compute();
                 }
             }

@@ -1,15 +1,22 @@
 //! How much is done at a time: what lies in the caches, and how the work is shared among threads.
 
+use std::ops::Range;
+
 use super::input::{LINE, input_scratch};
 use super::kernel::GROUP;
 use super::tiling::Tiling;
 use crate::Element;
 use crate::kernels::L2_BYTES;
+use crate::kernels::simd::Isa;
 
 /// The most scratch of a thread, unless one tile alone needs more.
 const SCRATCH_BYTES: usize = 3 << 19;
 /// With fewer tiles at a time, the transformed kernel would be read too often to keep the multipliers busy.
 const FEW_TILES: usize = 16;
+/// The same for each lane of a vector: wide multipliers use it up as much faster.
+const FEW_TILES_A_LANE: usize = 2;
+/// With fewer channels at a time, products would end too soon.
+const FEW_CHANNELS: usize = 128;
 /// With more, reading it less often gains nothing.
 pub(super) const MANY_TILES: usize = 48;
 
@@ -20,6 +27,14 @@ const ONCE_BYTES: usize = 16 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Blocking {
     pub(super) split: Split,
+    pub(super) slice: Slice,
+}
+
+/// How many channels are summed over at a time, and what follows from that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slice {
+    channels: usize,
+    points: usize,
     /// The distance between the points of a transformed tile.
     pub(super) point_stride: usize,
     /// The distance between transformed tiles.
@@ -39,55 +54,90 @@ pub(super) enum Split {
 }
 
 impl Blocking {
-    pub(super) fn new<T: Element>(tiling: &Tiling, threads: usize) -> Self {
+    pub(super) fn new<T: Element>(isa: Isa, tiling: &Tiling, threads: usize) -> Self {
+        let channels = tiling.geometry.in_channels;
         let points = (tiling.size + 2) * (tiling.size + 2);
-        let [point_stride, tile_stride] = strides::<T>(tiling);
-        let product_stride = points * GROUP;
-        let tile_bytes = size_of::<T>() * (tile_stride + product_stride);
-        let scratch = SCRATCH_BYTES.saturating_sub(size_of::<T>() * input_scratch(points, point_stride));
-        // A block may turn out half as large again.
-        let affordable = (scratch * 2 / 3 / tile_bytes).max(1);
-        let block = (L2_BYTES * 3 / 4 / tile_bytes).clamp(FEW_TILES, MANY_TILES).min(affordable);
         let kernel_stays = kernel_bytes::<T>(tiling, points) <= L2_BYTES / 2;
-        let shared = shared_stride(tiling, tile_stride);
-        let together = scratch / (size_of::<T>() * (shared.div_ceil(threads) + product_stride));
-        let together = together.clamp(1, MANY_TILES);
-        let enough = tiling.tiles().div_ceil(threads) >= block.max(FEW_TILES);
+        let few = FEW_TILES.max(FEW_TILES_A_LANE * T::lanes(isa));
+        let most_slices = if kernel_stays { 1 } else { channels.div_ceil(FEW_CHANNELS).max(1) };
+        let slices = (1..=most_slices).map(|count| Slice::new::<T>(tiling, channels.div_ceil(count)));
+        // The first that leaves room for so many tiles, or the last.
+        let wanted = few.min(tiling.tiles());
+        let best = slices.reduce(|more, less| if more.most_tiles::<T>() >= wanted { more } else { less });
+        let slice = best.unwrap_or_else(|| Slice::new::<T>(tiling, channels));
+        let near = L2_BYTES * 3 / 4 / slice.tile_bytes::<T>();
+        let block = near.clamp(few, MANY_TILES).min(slice.most_tiles::<T>());
+        let shared = shared_stride(tiling, slice.tile_stride).div_ceil(threads) + slice.product_stride;
+        let together = (slice.tiles_bytes::<T>() / (size_of::<T>() * shared)).clamp(1, MANY_TILES);
+        // Of a kernel that is taken in slices, threads had better read different parts.
+        let few = if slice.channels < channels { block } else { FEW_TILES };
+        let enough = tiling.tiles().div_ceil(threads) >= few;
         let split = if kernel_stays || enough || together < tiling.cols {
             Split::Bands { tasks: tasks(tiling, block, threads), block }
         } else {
-            Split::Filters { bands: (together / tiling.cols).min(tiling.bands()).max(1) }
+            let steps = tiling.bands().div_ceil(together / tiling.cols).max(1);
+            Split::Filters { bands: tiling.bands().div_ceil(steps).max(1) }
         };
-        Blocking { split, point_stride, tile_stride, product_stride }
+        Blocking { split, slice }
     }
 
     /// For a kernel that is used once, and transformed a group at a time: all tiles at once. `None` if they are more than
     /// the kernel.
     pub(super) fn once<T: Element>(tiling: &Tiling) -> Option<Self> {
         let points = (tiling.size + 2) * (tiling.size + 2);
-        let [point_stride, tile_stride] = strides::<T>(tiling);
-        let shared = tiling.tiles() * shared_stride(tiling, tile_stride) * size_of::<T>();
+        let slice = Slice::new::<T>(tiling, tiling.geometry.in_channels);
+        let shared = tiling.tiles() * shared_stride(tiling, slice.tile_stride) * size_of::<T>();
         let fewer = shared < kernel_bytes::<T>(tiling, points) && shared <= ONCE_BYTES;
         let split = Split::Filters { bands: tiling.bands() };
-        fewer.then_some(Blocking { split, point_stride, tile_stride, product_stride: points * GROUP })
+        fewer.then_some(Blocking { split, slice })
     }
 
     /// The bytes of scratch that each of `threads` threads needs.
     pub(super) fn scratch_bytes<T: Element>(&self, tiling: &Tiling, threads: usize) -> usize {
-        let elements = match self.split {
+        let Blocking { split, slice } = self;
+        let elements = match split {
             Split::Bands { tasks, block } => {
-                let bands = tiling.bands().div_ceil(tasks.max(1));
-                let tiles = even_block(bands * tiling.cols, block);
-                tiles * (self.tile_stride + self.product_stride)
+                let bands = tiling.bands().div_ceil(*tasks.max(&1));
+                let tiles = even_block(bands * tiling.cols, *block);
+                tiles * (slice.tile_stride + slice.product_stride)
             }
             Split::Filters { bands } => {
                 let tiles = bands * tiling.cols;
-                let shared = shared_stride(tiling, self.tile_stride);
-                tiles * (shared.div_ceil(threads) + self.product_stride)
+                let shared = shared_stride(tiling, slice.tile_stride);
+                tiles * (shared.div_ceil(threads) + slice.product_stride)
             }
         };
-        let points = self.product_stride / GROUP;
-        size_of::<T>() * (elements + input_scratch(points, self.point_stride))
+        size_of::<T>() * (elements + input_scratch(slice.points, slice.point_stride))
+    }
+}
+
+impl Slice {
+    fn new<T>(tiling: &Tiling, channels: usize) -> Self {
+        let points = (tiling.size + 2) * (tiling.size + 2);
+        let channels = channels.next_multiple_of(LINE);
+        let [point_stride, tile_stride] = strides::<T>(tiling, channels);
+        Slice { channels, points, point_stride, tile_stride, product_stride: points * GROUP }
+    }
+
+    /// The slices of so many channels.
+    pub(super) fn of(self, channels: usize) -> impl Iterator<Item = Range<usize>> {
+        let slice = self.channels.max(1);
+        (0..channels).step_by(slice).map(move |first| first..channels.min(first + slice))
+    }
+
+    /// A tile, transformed, and its products.
+    fn tile_bytes<T>(self) -> usize {
+        size_of::<T>() * (self.tile_stride + self.product_stride)
+    }
+
+    /// The scratch for all tiles of a block.
+    fn tiles_bytes<T>(self) -> usize {
+        SCRATCH_BYTES.saturating_sub(size_of::<T>() * input_scratch(self.points, self.point_stride))
+    }
+
+    /// The tiles of a block that fit in it, though a block turn out half as large again.
+    fn most_tiles<T>(self) -> usize {
+        (self.tiles_bytes::<T>() * 2 / 3 / self.tile_bytes::<T>()).max(1)
     }
 }
 
@@ -112,10 +162,10 @@ fn tasks(tiling: &Tiling, block: usize, threads: usize) -> usize {
     (tiling.tiles() / block).max(1).next_multiple_of(threads).min(tiling.bands())
 }
 
-/// The distances between the points of a transformed tile of the input, and between such tiles.
-pub(super) fn strides<T>(tiling: &Tiling) -> [usize; 2] {
+/// The distances between the points of so many channels of a transformed tile of the input, and between such tiles.
+pub(super) fn strides<T>(tiling: &Tiling, channels: usize) -> [usize; 2] {
     let points = (tiling.size + 2) * (tiling.size + 2);
-    let point_stride = tiling.geometry.in_channels.next_multiple_of(LINE);
+    let point_stride = channels.next_multiple_of(LINE);
     [point_stride, off_pages::<T>(points * point_stride)]
 }
 

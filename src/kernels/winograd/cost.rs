@@ -7,6 +7,7 @@ use super::tiling::Tiling;
 use crate::Element;
 use crate::geometry::{Geometry2d, WindowAxis};
 use crate::kernels::direct::{self, reading_cost};
+use crate::kernels::simd::isa;
 use crate::kernels::threads::threads;
 
 /// What an implementation costs beyond its multiplications, all in multiplications at the processor's best speed.
@@ -64,7 +65,7 @@ fn suits(geometry: &Geometry2d) -> bool {
 pub(crate) fn forecast<T: Element>(geometry: &Geometry2d, size: TileSize) -> (usize, f64) {
     let tiling = Tiling::new(geometry, size.outputs());
     let threads = threads(geometry.multiplications() as usize);
-    let bytes = Blocking::new::<T>(&tiling, threads).scratch_bytes::<T>(&tiling, threads);
+    let bytes = Blocking::new::<T>(isa(), &tiling, threads).scratch_bytes::<T>(&tiling, threads);
     let cost = COSTS.iter().find(|costs| costs.size == size).map_or(0.0, |costs| costs.of::<T>(geometry));
     (bytes, cost)
 }

@@ -1,10 +1,11 @@
-//! The forward pass, block by block.
+//! The forward pass, block by block, and of a large kernel slice by slice of the channels: fewer channels leave room for more
+//! tiles, which read the kernel less often.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::TileSize;
-use super::blocking::{Blocking, Split, even_block};
+use super::blocking::{Blocking, Slice, Split, even_block};
 use super::input::{InputScratch, InputTransform};
 use super::kernel::{GROUP, OneGroup, WinogradKernel};
 use super::output::{OutputTransform, Target};
@@ -40,7 +41,7 @@ pub(crate) fn forward<T: Element>(
     let tiling = Tiling::new(geometry, size.outputs());
     let threads = threads(geometry.multiplications() as usize);
     let blocking = match kernel {
-        Kernel::Packed(_) => Blocking::new::<T>(&tiling, threads),
+        Kernel::Packed(_) => Blocking::new::<T>(isa, &tiling, threads),
         Kernel::Once(matrix, size) => match Blocking::once::<T>(&tiling) {
             Some(blocking) => blocking,
             None => {
@@ -104,7 +105,7 @@ impl<T: Element> Problem<'_, T> {
         block: usize,
         out: &mut [T],
     ) {
-        let Blocking { tile_stride, product_stride, .. } = self.blocking;
+        let Slice { tile_stride, product_stride, .. } = self.blocking.slice;
         let [_, height, width, depth] = self.tiling.geometry.output_shape();
         let tiles = bands.start * self.tiling.cols..bands.end * self.tiling.cols;
         let start = self.tiling.output_of(bands).start;
@@ -115,18 +116,20 @@ impl<T: Element> Problem<'_, T> {
                 let count = block.min(tiles.end - first);
                 let transformed = room(&mut scratch.transformed, count * tile_stride);
                 let products = room(&mut scratch.products, count * product_stride);
-                self.transform_input::<X, M, N>(first, &mut scratch.input, transformed);
-                for group in 0..self.groups() {
-                    let filter = group * GROUP;
-                    self.multiply(group, transformed, &mut scratch.work, products);
-                    let target = |tile| {
-                        let place = self.tiling.place(first + tile);
-                        let (rows, cols) = self.tiling.covered(place);
-                        let row = place.image * height + place.row;
-                        Target { start: (row * width + place.col) * depth + filter - start, rows, cols }
-                    };
-                    let strides = [width * depth, depth];
-                    self.transform_output::<X, _, M, N>(group, products, (target, strides), after, out);
+                for channels in self.blocking.slice.of(self.tiling.geometry.in_channels) {
+                    self.transform_input::<X, M, N>(first, &channels, &mut scratch.input, transformed);
+                    for group in 0..self.groups() {
+                        let filter = group * GROUP;
+                        self.multiply(group, &channels, transformed, &mut scratch.work, products);
+                        let target = |tile| {
+                            let place = self.tiling.place(first + tile);
+                            let (rows, cols) = self.tiling.covered(place);
+                            let row = place.image * height + place.row;
+                            Target { start: (row * width + place.col) * depth + filter - start, rows, cols }
+                        };
+                        let (strides, sums) = ([width * depth, depth], (group, &channels, &*products));
+                        self.transform_output::<X, _, M, N>(sums, (target, strides), after, out);
+                    }
                 }
             }
         });
@@ -139,26 +142,29 @@ impl<T: Element> Problem<'_, T> {
         bands: Range<usize>,
         out: &mut [T],
     ) {
-        let Blocking { tile_stride, product_stride, .. } = self.blocking;
+        let Slice { tile_stride, product_stride, .. } = self.blocking.slice;
         let first = bands.start * self.tiling.cols;
         let tiles = bands.len() * self.tiling.cols;
         with_kept(|shared: &mut Shared<T>| {
             let transformed = room(&mut shared.transformed, tiles * tile_stride);
             let outputs = room(&mut shared.outputs, self.groups() * tiles * M * M * GROUP);
-            each_chunk(self.parallel, transformed, tile_stride, |tile, out| {
-                with_kept(|scratch: &mut Scratch<T>| {
-                    self.transform_input::<X, M, N>(first + tile, &mut scratch.input, out);
+            for channels in self.blocking.slice.of(self.tiling.geometry.in_channels) {
+                each_chunk(self.parallel, transformed, tile_stride, |tile, out| {
+                    with_kept(|scratch: &mut Scratch<T>| {
+                        self.transform_input::<X, M, N>(first + tile, &channels, &mut scratch.input, out);
+                    });
                 });
-            });
-            each_chunk(self.parallel, outputs, tiles * M * M * GROUP, |group, outputs| {
-                with_kept(|scratch: &mut Scratch<T>| {
-                    let products = room(&mut scratch.products, tiles * product_stride);
-                    self.multiply(group, transformed, &mut scratch.work, products);
-                    let target = |tile| Target { start: tile * M * M * GROUP, rows: M, cols: M };
-                    let (strides, after) = ([M * GROUP, GROUP], self.after.without_residual());
-                    self.transform_output::<X, _, M, N>(group, products, (target, strides), after, outputs);
+                each_chunk(self.parallel, outputs, tiles * M * M * GROUP, |group, outputs| {
+                    with_kept(|scratch: &mut Scratch<T>| {
+                        let products = room(&mut scratch.products, tiles * product_stride);
+                        self.multiply(group, &channels, transformed, &mut scratch.work, products);
+                        let target = |tile| Target { start: tile * M * M * GROUP, rows: M, cols: M };
+                        let (strides, after) = ([M * GROUP, GROUP], self.after.without_residual());
+                        let sums = (group, &channels, &*products);
+                        self.transform_output::<X, _, M, N>(sums, (target, strides), after, outputs);
+                    });
                 });
-            });
+            }
             self.put_together(bands, outputs, out);
         });
     }
@@ -184,17 +190,28 @@ impl<T: Element> Problem<'_, T> {
         });
     }
 
-    /// Transforms the tiles from `first` on.
+    /// Transforms these channels of the tiles from `first` on.
     fn transform_input<X: Transform<M, N>, const M: usize, const N: usize>(
         &self,
         first: usize,
+        channels: &Range<usize>,
         scratch: &mut InputScratch<T>,
         out: &mut [T],
     ) {
-        let Blocking { tile_stride, point_stride, .. } = self.blocking;
+        let Slice { tile_stride, point_stride, .. } = self.blocking.slice;
         let (source, tiling, transform) = (self.input, &self.tiling, PhantomData::<X>);
-        let work =
-            InputTransform { source, tiling, first, out, tile_stride, point_stride, scratch, transform };
+        let channels = channels.clone();
+        let work = InputTransform {
+            source,
+            tiling,
+            first,
+            channels,
+            out,
+            tile_stride,
+            point_stride,
+            scratch,
+            transform,
+        };
         T::dispatch(self.isa, work);
     }
 
@@ -203,41 +220,51 @@ impl<T: Element> Problem<'_, T> {
         self.tiling.geometry.out_channels.div_ceil(GROUP)
     }
 
-    /// The products of transformed tiles with the filters of a group, at every point.
-    fn multiply(&self, group: usize, transformed: &[T], work: &mut Work<T>, products: &mut [T]) {
-        let Blocking { tile_stride, product_stride, point_stride, .. } = self.blocking;
+    /// The products of these channels of transformed tiles with the filters of a group, at every point.
+    fn multiply(
+        &self,
+        group: usize,
+        channels: &Range<usize>,
+        transformed: &[T],
+        work: &mut Work<T>,
+        products: &mut [T],
+    ) {
+        let Slice { tile_stride, product_stride, point_stride, .. } = self.blocking.slice;
         let Work { rows, once } = work;
         let group = match self.kernel {
             Kernel::Packed(packed) => packed.group(group),
             Kernel::Once(kernel, size) => once.transform(kernel, group, size),
         };
         let mut out = Rows::new(products, product_stride);
-        let (channels, columns) = (self.tiling.geometry.in_channels, 0..group.filters);
-        let runs = Runs::one(channels);
+        let columns = 0..group.filters;
+        let runs = Runs::one(channels.len());
         Row::dense(rows, out.len(), tile_stride);
         for point in 0..self.size.points() {
             let values = &transformed[point * point_stride..];
             let left = Left::Runs { values, rows, runs, all_live: true };
-            let (right, place) = (group.at(point), point * GROUP);
+            let (right, place) = (group.at(point, channels.clone()), point * GROUP);
             let (columns, finish) = (columns.clone(), Finish::PLAIN);
             Block { left, right, columns, out: &mut out, place, finish }.compute();
         }
     }
 
-    /// Transforms the products of a group back, and does what comes `after` in registers.
+    /// Transforms the products of a group and some channels back, and does what comes `after` in registers.
     fn transform_output<X: Transform<M, N>, F: Fn(usize) -> Target, const M: usize, const N: usize>(
         &self,
-        group: usize,
-        products: &[T],
+        (group, channels, products): (usize, &Range<usize>, &[T]),
         (target, [row_stride, col_stride]): (F, [usize; 2]),
         after: Epilogue<'_, T>,
         out: &mut [T],
     ) {
-        let filters = group * GROUP..self.tiling.geometry.out_channels.min((group + 1) * GROUP);
+        let Geometry2d { in_channels, out_channels, .. } = self.tiling.geometry;
+        let filters = group * GROUP..out_channels.min((group + 1) * GROUP);
+        let (adds, ends) = (channels.start > 0, channels.end == in_channels);
+        let after = if ends { after } else { Epilogue::bias(after.bias) };
         let work = OutputTransform::<T, X, F, M, N> {
             products,
             filters: filters.len(),
-            after: Epilogue { bias: after.bias.map(|bias| &bias[filters]), ..after },
+            adds,
+            after: Epilogue { bias: after.bias.filter(|_| !adds).map(|bias| &bias[filters]), ..after },
             target,
             row_stride,
             col_stride,

@@ -48,7 +48,7 @@ pub(crate) fn backward_kernel<T: Element>(
     out: &mut [T],
 ) {
     let tiling = Tiling::new(geometry, size.outputs());
-    let [point_stride, tile_stride] = strides::<T>(&tiling);
+    let [point_stride, tile_stride] = strides::<T>(&tiling, geometry.in_channels);
     let parallel = threads(geometry.multiplications() as usize) > 1;
     let problem = Problem { input, grad, tiling, isa: isa(), size, point_stride, tile_stride, parallel };
     match size {
@@ -134,9 +134,18 @@ impl<T: Element> Problem<'_, T> {
     ) {
         let Problem { input: source, ref tiling, point_stride, tile_stride, .. } = *self;
         with_kept(|scratch: &mut InputScratch<T>| {
-            let transform = PhantomData::<X>;
-            let work =
-                InputTransform { source, tiling, first, out, tile_stride, point_stride, scratch, transform };
+            let (channels, transform) = (0..tiling.geometry.in_channels, PhantomData::<X>);
+            let work = InputTransform {
+                source,
+                tiling,
+                first,
+                channels,
+                out,
+                tile_stride,
+                point_stride,
+                scratch,
+                transform,
+            };
             T::dispatch(self.isa, work);
         });
     }
@@ -162,7 +171,7 @@ impl<T: Element> Problem<'_, T> {
                 for (point, products) in products.chunks_exact_mut(point_size).enumerate() {
                     let values = &inputs[point * self.point_stride..];
                     let left = Left::Columns { values, rows: starts, first: channels.start };
-                    let right = Panels { isa: self.isa, k: count, values: &grads[point * point_len..] };
+                    let right = Panels::whole(self.isa, count, &grads[point * point_len..]);
                     let (columns, out) = (0..filters.len(), &mut Rows::new(products, GROUP));
                     Block { left, right, columns, out, place: 0, finish: Finish::PLAIN }.compute();
                 }

@@ -14,12 +14,13 @@ pub(super) const LINE: usize = 16;
 /// The most channels, in lines, between the two halves of the transform: what lies there stays in the first cache.
 const HALF_LINES: usize = 8;
 
-/// Transforms the tiles from `first` on, as many as `out` has room for: tile `t` fills `out[t * tile_stride..]` with a
-/// row of channels for each of the `N * N` points, `point_stride` apart.
+/// Transforms some channels of the tiles from `first` on, as many as `out` has room for: tile `t` fills
+/// `out[t * tile_stride..]` with a row of channels for each of the `N * N` points, `point_stride` apart.
 pub(super) struct InputTransform<'a, T, X, const M: usize, const N: usize> {
     pub(super) source: &'a [T],
     pub(super) tiling: &'a Tiling,
     pub(super) first: usize,
+    pub(super) channels: Range<usize>,
     pub(super) out: &'a mut [T],
     pub(super) tile_stride: usize,
     pub(super) point_stride: usize,
@@ -48,21 +49,23 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let channels = self.tiling.geometry.in_channels;
-        let lines = self.point_stride / LINE;
+        let (channels, all) = (self.channels, self.tiling.geometry.in_channels);
+        let lines = channels.len().div_ceil(LINE);
+        let whole = [channels.len(), all].iter().all(|count| count.is_multiple_of(LINE));
         let InputScratch { patch, half } = self.scratch;
         half.resize(N * N * HALF_LINES.min(lines), [T::zero(); LINE]);
         for (index, out) in self.out.chunks_exact_mut(self.tile_stride).enumerate() {
             let tile = self.first + index;
-            let inside = if channels.is_multiple_of(LINE) { inside::<N>(self.tiling, tile) } else { None };
-            let (source, row_stride) = match inside {
-                Some((start, row_stride)) => (&self.source[start..], row_stride),
+            let source = match if whole { inside::<N>(self.tiling, tile) } else { None } {
+                Some((start, row_stride)) => {
+                    Positions { values: &self.source[start + channels.start..], row_stride, col_stride: all }
+                }
                 None => {
-                    gather::<T, N>(self.source, self.tiling, tile, self.point_stride, patch);
-                    (&patch[..], N * self.point_stride)
+                    let stride = lines * LINE;
+                    gather::<T, N>(self.source, self.tiling, tile, (&channels, stride), patch);
+                    Positions { values: patch, row_stride: N * stride, col_stride: stride }
                 }
             };
-            let source = Positions { values: source, row_stride, col_stride: self.point_stride };
             for first in (0..lines).step_by(HALF_LINES) {
                 let lines = first..lines.min(first + HALF_LINES);
                 let half = &mut half[..N * N * lines.len()];
@@ -91,8 +94,7 @@ struct Positions<'a, T> {
 impl<T> Positions<'_, T> {
     #[inline(always)]
     fn lines(&self, i: usize, j: usize, lines: Range<usize>) -> &[[T; LINE]] {
-        let values = &self.values[i * self.row_stride + j * self.col_stride..][..self.col_stride];
-        &values.as_chunks::<LINE>().0[lines]
+        &self.values[i * self.row_stride + j * self.col_stride..].as_chunks::<LINE>().0[lines]
     }
 }
 
@@ -144,24 +146,24 @@ fn inside<const N: usize>(tiling: &Tiling, tile: usize) -> Option<(usize, usize)
     Some((position * channels, cols.input * channels))
 }
 
-/// Copies a tile's positions one after the other, `stride` apart, with zeros for the padding.
+/// Copies some channels of a tile's positions one after the other, `stride` apart, with zeros for the padding.
 fn gather<T: Element, const N: usize>(
     source: &[T],
     tiling: &Tiling,
     tile: usize,
-    stride: usize,
+    (channels, stride): (&Range<usize>, usize),
     out: &mut Vec<T>,
 ) {
     let place = tiling.place(tile);
     let (rows, cols) = (tiling.geometry.rows, tiling.geometry.cols);
-    let channels = tiling.geometry.in_channels;
     out.clear();
     out.resize(N * N * stride, T::zero());
     for (index, out) in out.chunks_exact_mut(stride).enumerate() {
         let (i, j) = (index / N, index % N);
         if let (Some(row), Some(col)) = (rows.source(place.row, i), cols.source(place.col, j)) {
             let position = (place.image * rows.input + row) * cols.input + col;
-            out[..channels].copy_from_slice(&source[position * channels..][..channels]);
+            let seen = &source[position * tiling.geometry.in_channels..][channels.clone()];
+            out[..seen.len()].copy_from_slice(seen);
         }
     }
 }

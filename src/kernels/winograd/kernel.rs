@@ -73,10 +73,10 @@ pub(super) struct GroupPanels<'a, T> {
 }
 
 impl<'a, T: Element> GroupPanels<'a, T> {
-    /// The matrix `channels x filters` at a point.
-    pub(super) fn at(&self, point: usize) -> Panels<'a, T> {
+    /// The matrix of these channels and the filters at a point.
+    pub(super) fn at(&self, point: usize, channels: Range<usize>) -> Panels<'a, T> {
         let start = point * point_len::<T>(self.isa, self.channels, self.filters);
-        Panels { isa: self.isa, k: self.channels, values: &self.values[start..] }
+        Panels { isa: self.isa, k: self.channels, rows: channels, values: &self.values[start..] }
     }
 }
 

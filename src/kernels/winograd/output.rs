@@ -1,4 +1,5 @@
-//! The transform back: `A^T m A` for every tile `m` of products and every filter, plus the bias and the residual, bent.
+//! The transform back: `A^T m A` for every tile `m` of products and every filter, plus what is there already, the bias and
+//! the residual, bent.
 
 use std::marker::PhantomData;
 
@@ -23,6 +24,8 @@ pub(super) struct Target {
 pub(super) struct OutputTransform<'a, T, X, F, const M: usize, const N: usize> {
     pub(super) products: &'a [T],
     pub(super) filters: usize,
+    /// Whether to add to what `out` holds.
+    pub(super) adds: bool,
     /// For these filters, and this part of the output.
     pub(super) after: Epilogue<'a, T>,
     pub(super) target: F,
@@ -73,6 +76,12 @@ where
                         *value = simd.add(*value, bias);
                     }
                     let place = start + i * self.row_stride + lane;
+                    if self.adds {
+                        let before = self.out[place..].chunks(self.col_stride);
+                        for (value, before) in row.iter_mut().zip(before).take(cols) {
+                            *value = simd.add(*value, simd.load_up_to(&before[..lanes]));
+                        }
+                    }
                     if let Some(residual) = self.after.residual {
                         let residual = residual[place..].chunks(self.col_stride);
                         for (value, residual) in row.iter_mut().zip(residual).take(cols) {

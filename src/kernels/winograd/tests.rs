@@ -3,9 +3,11 @@ use std::ops::Range;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
+use super::blocking::Blocking;
+use super::tiling::Tiling;
 use super::*;
 use crate::geometry::Geometry2d;
-use crate::kernels::epilogue::Epilogue;
+use crate::kernels::epilogue::{Bend, Epilogue};
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::on;
 use crate::kernels::simd::Isa;
@@ -172,6 +174,8 @@ fn layers() -> impl Iterator<Item = Geometry2d> {
         (3, 33, 20, 33, 17),
         (1, 10, 200, 48, 40),
         (5, 4, 4, 130, 34),
+        // In slices of the channels.
+        (1, 24, 23, 450, 6),
     ];
     layers.into_iter().map(|(n, h, w, c, k)| {
         let window = Window2d::new(3).padding(Padding::Same);
@@ -203,6 +207,40 @@ fn the_number_of_threads_changes_nothing() {
             };
             let one = run(1);
             assert!(one == run(2) && one == run(5), "gradient, {size:?} {geometry:?}");
+        }
+    }
+}
+
+#[test]
+fn slices_of_the_channels_add_up() {
+    let window = Window2d::new(3).padding(Padding::Same);
+    let (channels, filters) = (450, 6);
+    let geometry = window.conv(&[1, 24, 23, channels], &[3, 3, channels, filters]).unwrap();
+    let x = numbers(len(geometry.input_shape()), 1);
+    let kernel = numbers(len(geometry.kernel_shape()), 2);
+    let bias = numbers(filters, 3);
+    let residual = numbers(len(geometry.output_shape()), 5);
+    let (want, sizes) = reference(&x, &kernel, &bias, &geometry);
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        let tiling = Tiling::new(&geometry, TileSize::Four.outputs());
+        assert!(Blocking::new::<f32>(isa, &tiling, 1).slice.of(channels).count() > 1);
+        let kernel = KernelMatrix::new(&kernel, geometry.kernel_shape());
+        let packed = WinogradKernel::packed_for(isa, &kernel, TileSize::Four);
+        let (low, high) = (-0.5, 20.0);
+        let after = Epilogue {
+            residual: Some(&residual),
+            bend: Bend::Clamp(low, high),
+            ..Epilogue::bias(Some(&bias))
+        };
+        let mut out = vec![f32::NAN; want.len()];
+        forward(&x, Kernel::Packed(&packed), &geometry, after, &mut out);
+        let largest = sizes.iter().copied().fold(0.0, f64::max);
+        for ((got, want), residual) in out.iter().zip(&want).zip(&residual) {
+            let want = (want + f64::from(*residual)).clamp(low.into(), high.into());
+            assert!(
+                (f64::from(*got) - want).abs() <= 2_f64.powi(-24) * 24.0 * largest,
+                "{got} for {want}, {isa}"
+            );
         }
     }
 }
