@@ -53,19 +53,26 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
 
     /// Writes some columns to rows that are `stride` apart.
     pub(super) fn copy(&self, columns: Range<usize>, stride: usize, out: &mut [T]) {
-        let [kw, channels, filters] = self.shape;
         let count = columns.len();
-        for (tap, out) in out.chunks_mut(self.depth * stride).take(self.taps).enumerate() {
+        let [kw, channels, filters] = self.shape;
+        for (index, out) in out.chunks_mut(self.depth * stride).take(self.taps).enumerate() {
             let Some([rows, cols]) = &self.turned else {
-                let from = &self.values[tap * channels * filters + columns.start..];
+                let from = &self.values[index * channels * filters + columns.start..];
                 for (from, out) in from.chunks(filters).zip(out.chunks_mut(stride)) {
                     out[..count].copy_from_slice(&from[..count]);
                 }
                 continue;
             };
-            let tap = rows.kernel_index(tap / cols.taps) * kw + cols.kernel_index(tap % cols.taps);
-            let from = &self.values[(tap * channels + columns.start) * filters..][..count * filters];
-            transpose(from, filters, out, stride);
+            let start = |index: usize, column: usize| {
+                let tap = rows.kernel_index(index / cols.taps) * kw + cols.kernel_index(index % cols.taps);
+                (tap * channels + column) * filters
+            };
+            let from = &self.values[start(index, columns.start)..][..count * filters];
+            // The same columns of the next tap, and after the last, the next columns of the first.
+            let next =
+                if index + 1 < self.taps { start(index + 1, columns.start) } else { start(0, columns.end) };
+            let ahead = self.values.get(next..).unwrap_or_default();
+            transpose(from, filters, out, stride, &ahead[..ahead.len().min(from.len())]);
         }
     }
 

@@ -42,8 +42,9 @@ pub(crate) enum Left<'a, T> {
     /// Each row is a chain of runs, which lie at the same distances from the start of every row. If `all_live`, no line of
     /// any row is to be passed over.
     Runs { values: &'a [T], rows: &'a [Row], runs: Runs, all_live: bool },
-    /// The transpose of what lies in memory: row `i` is number `first + i` of each line, wherever the lines start.
-    Columns { values: &'a [T], rows: &'a [Row], first: usize },
+    /// The transpose of what lies in memory: row `i` is number `first + i` of each line, wherever the lines start. What
+    /// lies `ahead` of a number is used soon; unless that is zero, it is asked for.
+    Columns { values: &'a [T], rows: &'a [Row], first: usize, ahead: usize },
 }
 
 /// Where a row of [`Left::Runs`] starts, and which of its lines may be other than zero.
@@ -106,12 +107,10 @@ impl<T: Element> Kernel<T> for Block<'_, '_, T> {
         let inside = self.right.k * columns * size_of::<T>() <= PANELS_INSIDE;
         for span in spans(columns, most, S::LANES) {
             let at_once = if inside { span.columns.len() } else { span.across * S::LANES };
-            // The rows of a tile, and of those of what is left. Reading columns, the compiler finds no registers for the
-            // sums of a tall tile of two vectors, and writes them to memory each time.
-            let in_runs = matches!(self.left, Left::Runs { .. });
+            // The rows of a tile, and of those of what is left.
             let (tall, rest) = match span.across {
                 1 => (NARROW_MR, MR),
-                across if in_runs && 2 * across <= S::PANEL => (NARROW_MR, NARROW_MR),
+                across if 2 * across <= S::PANEL => (NARROW_MR, NARROW_MR),
                 _ => (MR, MR),
             };
             for columns in span.columns.clone().step_by(at_once) {
@@ -230,10 +229,14 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                         sums
                     });
                 }
-                Left::Columns { values, rows, first } => {
+                Left::Columns { values, rows, first, ahead } => {
                     tiles.each_panel::<S, M, V>(simd, row, |panel, _, mut sums| {
                         for (line, right) in rows.iter().zip(panel.chunks_exact(V * S::LANES)) {
-                            let line = &values[line.start + first + row..][..M];
+                            let at = line.start + first + row;
+                            if ahead > 0 {
+                                simd.prefetch_near(&values[at..], ahead);
+                            }
+                            let line = &values[at..][..M];
                             add_products(simd, |i| line[i], right, &mut sums);
                         }
                         sums

@@ -46,7 +46,8 @@ impl<T: Element> PackedMatrix<T> {
         for Panel { first, width } in each_panel_of::<T>(isa, k, n) {
             let count = width.min(n - first);
             let panel = &mut panels[first * k..][..k * width];
-            transpose(&b[first * k..][..count * k], k, panel, width);
+            let (from, ahead) = b[first * k..].split_at(count * k);
+            transpose(from, k, panel, width, &ahead[..ahead.len().min(width * k)]);
             panel.chunks_exact_mut(width).for_each(|row| row[count..].fill(T::zero()));
         }
         PackedMatrix { isa, k, n, panels }

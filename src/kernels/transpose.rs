@@ -3,10 +3,14 @@
 use super::simd::{Kernel, MAX_LANES, Simd, isa, prefetch_read};
 use crate::Element;
 
-/// Writes the transpose of a matrix of so many columns to rows that are `stride` apart.
-pub(super) fn transpose<T: Element>(from: &[T], columns: usize, out: &mut [T], stride: usize) {
+/// The most bytes that are asked for ahead: they stay in the second-level cache beside what is written.
+const AHEAD_BYTES: usize = 256 << 10;
+
+/// Writes the transpose of a matrix of so many columns to rows that are `stride` apart; and asks for what lies `ahead`,
+/// which will be transposed next.
+pub(super) fn transpose<T: Element>(from: &[T], columns: usize, out: &mut [T], stride: usize, ahead: &[T]) {
     if columns > 0 {
-        T::dispatch(isa(), Transpose { from, columns, out, stride });
+        T::dispatch(isa(), Transpose { from, columns, out, stride, ahead });
     }
 }
 
@@ -15,6 +19,7 @@ struct Transpose<'a, T> {
     columns: usize,
     out: &'a mut [T],
     stride: usize,
+    ahead: &'a [T],
 }
 
 impl<T: Element> Kernel<T> for Transpose<'_, T> {
@@ -24,12 +29,17 @@ impl<T: Element> Kernel<T> for Transpose<'_, T> {
     /// is written stay in the first-level cache.
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let Transpose { from, columns, out, stride } = self;
+        let Transpose { from, columns, out, stride, ahead } = self;
+        let ahead = if size_of_val(ahead) <= AHEAD_BYTES { ahead } else { &[] };
+        let mut ahead = ahead.chunks(S::LANES * S::LANES);
         let rows = from.len() / columns;
         let [whole_rows, whole_columns] = [rows, columns].map(|count| count - count % S::LANES);
         for column in (0..whole_columns).step_by(S::LANES) {
             for row in (0..whole_rows).step_by(S::LANES) {
                 let from = &from[row * columns + column..];
+                if let Some(ahead) = ahead.next() {
+                    prefetch_read(ahead);
+                }
                 square(simd, from, columns, &mut out[column * stride + row..], stride);
             }
         }
@@ -81,7 +91,7 @@ mod tests {
             let from: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
             let stride = rows + gap;
             let mut out = vec![f32::NAN; columns * stride];
-            transpose(&from, columns, &mut out, stride);
+            transpose(&from, columns, &mut out, stride, &[]);
             for (i, value) in out.into_iter().enumerate() {
                 let (column, row) = (i / stride, i % stride);
                 match row < rows {

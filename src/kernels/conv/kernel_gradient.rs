@@ -172,7 +172,8 @@ impl<T: Element> Problem<'_, T> {
                 let begin = run * runs.length();
                 let in_run = rows.start.max(begin) - begin..rows.end.min(begin + runs.length()) - begin;
                 for (first, count) in even_pieces(in_run, CHUNK_ROWS) {
-                    let left = Left::Columns { values: &values[runs.offset(run)..], rows: starts, first };
+                    let left =
+                        Left::Columns { values: &values[runs.offset(run)..], rows: starts, first, ahead: 0 };
                     let out = &mut out.lines(begin + first - rows.start, count);
                     let right = right.clone();
                     Block { left, right, columns: 0..from.len(), out, place, finish }.compute();

@@ -132,6 +132,13 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
         prefetch::read(from);
     }
 
+    /// Asks for the cache line so many numbers after the start of `from`, which may be beyond its end, to be brought to the
+    /// first level; where the hardware can.
+    #[inline(always)]
+    fn prefetch_near(self, from: &[T], distance: usize) {
+        prefetch::read_soon(from.as_ptr().wrapping_add(distance));
+    }
+
     /// As [`load`](Self::load), where `from` may be too short: the lanes beyond its end are zero.
     #[inline(always)]
     fn load_up_to(self, from: &[T]) -> Self::V {

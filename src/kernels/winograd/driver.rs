@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::TileSize;
 use super::blocking::{Blocking, Slice, Split, even_block};
 use super::input::{InputScratch, InputTransform};
-use super::kernel::{GROUP, OneGroup, WinogradKernel};
+use super::kernel::{GROUP, GroupPanels, OneGroup, WinogradKernel};
 use super::output::{OutputTransform, Target};
 use super::points::{Four, Transform, Two};
 use super::tiling::Tiling;
@@ -22,6 +22,10 @@ use crate::kernels::matmul::{Block, Finish, Left, Row};
 use crate::kernels::pieces::{each_chunk, each_piece};
 use crate::kernels::simd::{Isa, Runs, isa};
 use crate::kernels::threads::threads;
+
+/// Bytes of transformed tiles up to which they stay in a second-level cache while all groups meet some of their channels;
+/// more had better be read in long rows.
+const NEAR_BYTES: usize = 3 << 19;
 
 /// The convolution of `input` with `kernel`, as [`conv::forward`](crate::kernels::conv::forward) has it, for kernels
 /// of 3x3 that move by one, without dilation and groups.
@@ -231,20 +235,28 @@ impl<T: Element> Problem<'_, T> {
     ) {
         let Slice { tile_stride, product_stride, point_stride, .. } = self.blocking.slice;
         let Work { rows, once } = work;
-        let group = match self.kernel {
-            Kernel::Packed(packed) => packed.group(group),
-            Kernel::Once(kernel, size) => once.transform(kernel, group, size),
-        };
         let mut out = Rows::new(products, product_stride);
-        let columns = 0..group.filters;
-        let runs = Runs::one(channels.len());
         Row::dense(rows, out.len(), tile_stride);
-        for point in 0..self.size.points() {
-            let values = &transformed[point * point_stride..];
-            let left = Left::Runs { values, rows, runs, all_live: true };
-            let (right, place) = (group.at(point, channels.clone()), point * GROUP);
-            let (columns, finish) = (columns.clone(), Finish::PLAIN);
-            Block { left, right, columns, out: &mut out, place, finish }.compute();
+        // The products of the channels from `first` of `transformed` on with these rows of the panels.
+        let mut products = |first: usize, panels: GroupPanels<'_, T>, channels: Range<usize>, finish| {
+            let runs = Runs::one(channels.len());
+            for point in 0..self.size.points() {
+                let values = &transformed[point * point_stride + first..];
+                let left = Left::Runs { values, rows, runs, all_live: true };
+                let right = panels.at(point, channels.clone());
+                let (columns, out, place) = (0..panels.filters, &mut out, point * GROUP);
+                Block { left, right, columns, out, place, finish }.compute();
+            }
+        };
+        match self.kernel {
+            Kernel::Packed(packed) => products(0, packed.group(group), channels.clone(), Finish::PLAIN),
+            Kernel::Once(kernel, size) => {
+                let near = size_of_val(transformed) <= NEAR_BYTES;
+                once.transform(kernel, group, (size, near), |channels, panels| {
+                    let finish = if channels.start == 0 { Finish::PLAIN } else { Finish::Add };
+                    products(channels.start, panels, 0..channels.len(), finish);
+                });
+            }
         }
     }
 

@@ -170,7 +170,12 @@ impl<T: Element> Problem<'_, T> {
                 let point_len = point_len::<T>(self.isa, count, filters.len());
                 for (point, products) in products.chunks_exact_mut(point_size).enumerate() {
                     let values = &inputs[point * self.point_stride..];
-                    let left = Left::Columns { values, rows: starts, first: channels.start };
+                    let left = Left::Columns {
+                        values,
+                        rows: starts,
+                        first: channels.start,
+                        ahead: self.point_stride,
+                    };
                     let right = Panels::whole(self.isa, count, &grads[point * point_len..]);
                     let (columns, out) = (0..filters.len(), &mut Rows::new(products, GROUP));
                     Block { left, right, columns, out, place: 0, finish: Finish::PLAIN }.compute();

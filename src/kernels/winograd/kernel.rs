@@ -11,7 +11,7 @@ use crate::kernels::aligned::room;
 use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::panels::{Panel, Panels, each_panel_of, panels_len};
-use crate::kernels::pieces::each_chunk;
+use crate::kernels::pieces::{each_chunk, even_pieces};
 use crate::kernels::simd::{Isa, Kernel, MAX_LANES, Simd, SimdElement, isa, prefetch_read};
 use crate::kernels::spare::Buffer;
 use crate::kernels::threads::threads;
@@ -19,6 +19,8 @@ use crate::kernels::threads::threads;
 /// Filters that are multiplied and transformed back together: whole vectors on every instruction set, and two panels of
 /// `f32` with AVX2. AVX-512 has them in panels of two vectors.
 pub(super) const GROUP: usize = 32;
+/// Bytes of a group, transformed, that stay in a second-level cache until they are used.
+const NEAR_BYTES: usize = 640 << 10;
 /// Bytes of a cache line.
 const LINE_BYTES: usize = 64;
 
@@ -49,7 +51,7 @@ impl<T: Element> WinogradKernel<T> {
         let whole = group_len::<T>(isa, size, channels, GROUP);
         let mut values = Buffer::unwritten(filters / GROUP * whole + rest);
         each_chunk(threads(values.len()) > 1, &mut values, whole, |group, out| {
-            transform_group(isa, kernel, group, size, out);
+            with_taps(kernel, group, |taps| taps.transform(isa, 0..channels, size, out));
         });
         WinogradKernel { isa, size, channels, filters, values }
     }
@@ -85,18 +87,25 @@ impl<'a, T: Element> GroupPanels<'a, T> {
 pub(super) struct OneGroup<T>(Vec<T>);
 
 impl<T: Element> OneGroup<T> {
-    /// Transforms the filters of a group of `kernel`.
+    /// Transforms the filters of a group of `kernel` and hands them to `each`: if `near`, for as many channels at a time as
+    /// stay in a second-level cache until they are used.
     pub(super) fn transform(
         &mut self,
         kernel: &KernelMatrix<'_, T>,
         group: usize,
-        size: TileSize,
-    ) -> GroupPanels<'_, T> {
-        let (isa, (rows, filters)) = (isa(), kernel.size());
-        let (channels, filters) = (rows / 9, GROUP.min(filters - group * GROUP));
-        let values = room(&mut self.0, group_len::<T>(isa, size, channels, filters));
-        transform_group(isa, kernel, group, size, values);
-        GroupPanels { isa, channels, filters, values }
+        (size, near): (TileSize, bool),
+        mut each: impl FnMut(Range<usize>, GroupPanels<'_, T>),
+    ) {
+        let isa = isa();
+        let most = NEAR_BYTES / (size.points() * GROUP * size_of::<T>());
+        with_taps(kernel, group, |taps| {
+            let filters = taps.filters.len();
+            for (first, channels) in even_pieces(0..taps.channels, if near { most } else { taps.channels }) {
+                let values = room(&mut self.0, group_len::<T>(isa, size, channels, filters));
+                taps.transform(isa, first..first + channels, size, values);
+                each(first..first + channels, GroupPanels { isa, channels, filters, values });
+            }
+        });
     }
 }
 
@@ -104,26 +113,35 @@ impl<T: Element> OneGroup<T> {
 #[derive(Default)]
 struct Taps<T>(Vec<T>);
 
-/// Transforms the filters of a group of `kernel`, a matrix of 9 taps of some channels.
-fn transform_group<T: Element>(
-    isa: Isa,
-    kernel: &KernelMatrix<'_, T>,
-    group: usize,
-    size: TileSize,
-    out: &mut [T],
-) {
-    let (rows, filters) = kernel.size();
-    let (channels, group) = (rows / 9, group * GROUP..filters.min((group + 1) * GROUP));
-    if let Some(kernel) = kernel.in_order() {
-        return f64::dispatch(isa, TransformGroup { kernel, channels, filters, group, size, out });
+/// Where the filters of a group lie in nine taps of rows, one a channel.
+struct GroupTaps<'a, T> {
+    values: &'a [T],
+    channels: usize,
+    /// Numbers of a row.
+    row: usize,
+    filters: Range<usize>,
+}
+
+/// Calls `f` with the taps of a group of `kernel`, row by row.
+fn with_taps<T: Element>(kernel: &KernelMatrix<'_, T>, group: usize, f: impl FnOnce(GroupTaps<'_, T>)) {
+    let (rows, row) = kernel.size();
+    let (channels, filters) = (rows / 9, group * GROUP..row.min((group + 1) * GROUP));
+    if let Some(values) = kernel.in_order() {
+        return f(GroupTaps { values, channels, row, filters });
     }
     with_kept(|taps: &mut Taps<T>| {
-        let count = group.len();
-        let taps = room(&mut taps.0, rows * count);
-        kernel.copy(group, count, taps);
-        let work = TransformGroup { kernel: taps, channels, filters: count, group: 0..count, size, out };
-        f64::dispatch(isa, work);
+        let row = filters.len();
+        let values = room(&mut taps.0, rows * row);
+        kernel.copy(filters, row, values);
+        f(GroupTaps { values, channels, row, filters: 0..row });
     });
+}
+
+impl<T: Element> GroupTaps<'_, T> {
+    /// Transforms some channels, in double precision, rounded once: for each point, panels.
+    fn transform(&self, isa: Isa, channels: Range<usize>, size: TileSize, out: &mut [T]) {
+        f64::dispatch(isa, TransformTaps { taps: self, channels, size, out });
+    }
 }
 
 /// The distance between the points of a group of so many filters: an odd number of cache lines, so that all points of a
@@ -138,18 +156,14 @@ pub(super) fn group_len<T: Element>(isa: Isa, size: TileSize, channels: usize, f
     size.points() * point_len::<T>(isa, channels, filters)
 }
 
-/// Transforms the filters `group` of a kernel `[3, 3, channels, filters]`: in double precision, rounded once.
-struct TransformGroup<'a, T> {
-    kernel: &'a [T],
-    channels: usize,
-    filters: usize,
-    group: Range<usize>,
+struct TransformTaps<'a, T> {
+    taps: &'a GroupTaps<'a, T>,
+    channels: Range<usize>,
     size: TileSize,
-    /// For each point, panels.
     out: &'a mut [T],
 }
 
-impl<T: Element> Kernel<f64> for TransformGroup<'_, T> {
+impl<T: Element> Kernel<f64> for TransformTaps<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -161,27 +175,29 @@ impl<T: Element> Kernel<f64> for TransformGroup<'_, T> {
     }
 }
 
-impl<T: Element> TransformGroup<'_, T> {
+impl<T: Element> TransformTaps<'_, T> {
     #[inline(always)]
     fn all<S: Simd<f64>, const N: usize>(self, simd: S, transform: KernelTransform<N>) {
-        let TransformGroup { kernel, channels, filters, group, out, .. } = self;
-        let point_len = point_len::<T>(S::ISA, channels, group.len());
-        let mut panels = each_panel_of::<T>(S::ISA, channels, group.len());
+        let TransformTaps { taps: GroupTaps { values, channels: all, row, filters }, channels, out, .. } =
+            self;
+        let (count, used) = (channels.len(), filters.len());
+        let point_len = point_len::<T>(S::ISA, count, used);
+        let mut panels = each_panel_of::<T>(S::ISA, count, used);
         let panels: [Option<Panel>; GROUP / 4] = std::array::from_fn(|_| panels.next());
-        let tap_len = channels * filters;
+        let tap_len = all * row;
         let matrix = transform.splat(simd);
-        for channel in 0..channels {
-            let source = &kernel[channel * filters + group.start..];
+        for (index, channel) in channels.enumerate() {
+            let source = &values[channel * row + filters.start..];
             // Taps lie far apart: the processor does not foresee what is read next.
-            let ahead = kernel.get((channel + AHEAD) * filters + group.start..).unwrap_or_default();
+            let ahead = values.get((channel + AHEAD) * row + filters.start..).unwrap_or_default();
             for from in ahead.chunks(tap_len).take(9) {
-                prefetch_read(&from[..group.len().min(from.len())]);
+                prefetch_read(&from[..used.min(from.len())]);
             }
             for Panel { first, width } in panels.iter().flatten() {
-                for lane in (0..group.len().saturating_sub(*first).min(*width)).step_by(S::LANES) {
-                    let count = (group.len() - first - lane).min(S::LANES);
-                    let taps = load_taps(simd, &source[first + lane..], tap_len, count);
-                    let out = &mut out[first * channels + channel * width + lane..];
+                for lane in (0..used.saturating_sub(*first).min(*width)).step_by(S::LANES) {
+                    let lanes = (used - first - lane).min(S::LANES);
+                    let taps = load_taps(simd, &source[first + lane..], tap_len, lanes);
+                    let out = &mut out[first * count + index * width + lane..];
                     store_points::<T, S, N>(simd, &matrix, &taps, out, point_len);
                 }
             }
