@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use striate::train::{Accuracy, Adam, Clip, History, SoftmaxCrossEntropy, Trainer, predict};
 use striate::{
     Activation, AvgPool2D, ChannelMaxPool, Conv2D, Dense, Dropout, Element, Flatten, GlobalAvgPool2D,
-    GlobalMaxPool2D, Layer, MaxPool2D, Padding, Rng, Sequential, Tape, Tensor, sequential,
+    GlobalMaxPool2D, Layer, MaxPool2D, Padding, Rng, Sequential, Tape, Tensor, models, sequential,
 };
 
 /// The bytes of a file of the MNIST digits after its header of `header` bytes.
@@ -203,4 +203,28 @@ fn prepared_weights_are_never_stale() {
     }
     // Both kernels are doubled and the biases are zero.
     assert_eq!(model.forward(&x).unwrap(), before.map(|y| 4.0 * y));
+}
+
+/// What networks save for their gradients is what their summaries say, to the byte.
+#[test]
+fn tapes_of_whole_networks_hold_what_summaries_say() {
+    let networks: [(&str, Sequential, [usize; 4]); 8] = [
+        ("lenet5", models::lenet5(10), [2, 32, 32, 1]),
+        ("vgg11", models::vgg11(10), [2, 32, 32, 3]),
+        ("resnet18", models::resnet18(10), [2, 32, 32, 3]),
+        ("resnet50", models::resnet50(10), [2, 32, 32, 3]),
+        ("mobilenet_v1", models::mobilenet_v1(10), [2, 32, 32, 3]),
+        ("mobilenet_v2", models::mobilenet_v2(10), [2, 32, 32, 3]),
+        ("squeezenet1_0", models::squeezenet1_0(10), [2, 64, 64, 3]),
+        ("squeezenet1_1", models::squeezenet1_1(10), [2, 64, 64, 3]),
+    ];
+    for (name, mut model, shape) in networks {
+        model.build(&shape, &mut Rng::seed(1)).unwrap();
+        let mut tape = Tape::new();
+        let scores = model.forward_train(normal_tensor(&mut Rng::seed(2), &shape), &mut tape).unwrap();
+        let summary = model.summary(&shape).unwrap();
+        assert_eq!(tape.bytes() as u64, summary.saved_bytes(), "{name}");
+        model.backward(Tensor::zeros(scores.shape()).unwrap(), &mut tape).unwrap();
+        assert!(tape.is_empty(), "{name}");
+    }
 }
