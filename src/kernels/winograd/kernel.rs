@@ -156,6 +156,7 @@ pub(super) fn group_len<T: Element>(isa: Isa, size: TileSize, channels: usize, f
     size.points() * point_len::<T>(isa, channels, filters)
 }
 
+/// The work of [`GroupTaps::transform`].
 struct TransformTaps<'a, T> {
     taps: &'a GroupTaps<'a, T>,
     channels: Range<usize>,
