@@ -106,12 +106,6 @@ impl Seen {
         // A single one may come with any dilation.
         Seen { count, distance: if count > 1 { dilation * line } else { 0 } }
     }
-
-    /// Whether they follow each other, each `line` long.
-    #[inline(always)]
-    fn is_dense(self, line: usize) -> bool {
-        self.count == 1 || self.distance == line
-    }
 }
 
 impl<T: Element, R: Reduction<T>> Kernel<T> for Task<'_, T, R> {
@@ -170,8 +164,7 @@ impl<'a, T: Element, R: Reduction<T>> Task<'a, T, R> {
         watched
     }
 
-    /// Joins the rows that the windows see in a buffer, then columns of it; where the only window of a row sees all of it,
-    /// its positions one after the other, straight to the output.
+    /// Joins the rows that the windows see in a buffer, then columns of it.
     #[inline(always)]
     fn buffered<S: Simd<T>>(&mut self, simd: S) -> S::V {
         let Geometry2d { cols, in_channels: channels, .. } = *self.geometry;
@@ -183,13 +176,6 @@ impl<'a, T: Element, R: Reduction<T>> Task<'a, T, R> {
         let mut watched = simd.splat(T::zero());
         for y in 0..self.out.len() / out_line {
             let row = self.row(self.first + y);
-            if cols.output == 1 && cols.taps(0).len() == cols.input && row.seen.is_dense(line) {
-                let seen = Seen { count: row.seen.count * cols.input, distance: channels };
-                let out = &mut self.out[y * channels..][..channels];
-                Row { seen, ..row }.join_rows(simd, channels, out, &mut watched);
-                row.divide(simd, 0, out);
-                continue;
-            }
             // Vectors that begin with the last channels reach beyond the line.
             let buffer = room(self.buffer, line + MAX_LANES);
             row.join_rows(simd, line, buffer, &mut watched);
@@ -218,7 +204,7 @@ struct Row<'a, T, R> {
 }
 
 impl<T: Element, R: Reduction<T>> Row<'_, T, R> {
-    /// Joins the rows, `line` long, to `out`.
+    /// Joins the rows, `line` long, to `out`, which is a vector longer.
     #[inline(always)]
     fn join_rows<S: Simd<T>>(self, simd: S, line: usize, out: &mut [T], watched: &mut S::V) {
         let Seen { count, distance } = self.seen;
@@ -241,17 +227,7 @@ impl<T: Element, R: Reduction<T>> Row<'_, T, R> {
                 *watched = self.reduction.watch(simd, *watched, next);
                 joined = self.reduction.join(simd, joined, next);
             }
-            simd.store_up_to(joined, &mut out[at..]);
-        }
-    }
-
-    /// Divides the outputs at a column.
-    #[inline(always)]
-    fn divide<S: Simd<T>>(self, simd: S, col: usize, out: &mut [T]) {
-        if let Some(divisor) = self.reduction.divisor(self.geometry, self.row, col).map(|d| simd.splat(d)) {
-            for out in out.chunks_mut(S::LANES) {
-                simd.store_up_to(simd.div(simd.load_up_to(out), divisor), out);
-            }
+            simd.store(joined, &mut out[at..]);
         }
     }
 
