@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { WASI } from 'node:wasi';
 
-// What Debian's C library for WASI does not have: threads can be asked for, and are refused.
+// What Debian's C library for WASI does not have: threads can be asked for, and are refused; no path can be resolved,
+// and no permission changed.
 const ENOTSUP = 58;
 const env = {
     pthread_attr_init: () => 0,
@@ -11,6 +12,8 @@ const env = {
     pthread_create: () => ENOTSUP,
     pthread_join: () => ENOTSUP,
     pthread_detach: () => ENOTSUP,
+    realpath: () => 0,
+    fchmod: () => -1,
 };
 
 const args = process.argv.slice(2);

@@ -235,7 +235,8 @@ mod tests {
             assert_eq!(out.to_bits(), x[source].to_bits());
         }
         let same = largest(&x, geometry, Taken::Nowhere);
-        assert!(zip(&same, &out).all(|(a, b)| a.to_bits() == b.to_bits()));
+        // Of a NaN that is computed, not copied, WebAssembly leaves the bits open.
+        assert!(zip(&same, &out).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()));
 
         let grad: Vec<f64> = (0..out.len()).map(|i| (i % 9) as f64 - 4.0).collect();
         let mut expected = vec![0.0; x.len()];

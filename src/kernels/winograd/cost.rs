@@ -110,7 +110,7 @@ mod tests {
         }
         assert_eq!(chosen(1, 7, 512, 512), Some(TileSize::Two));
         assert_eq!(chosen(1, 224, 3, 64), None);
-        assert_eq!(chosen(1, 224, 4, 4096), None);
+        assert_eq!(chosen(1, 224, 4, 2048), None);
         assert_eq!(chosen(1, 1, 64, 64), None);
     }
 
