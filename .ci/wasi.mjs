@@ -17,6 +17,6 @@ const env = {
 };
 
 const args = process.argv.slice(2);
-const wasi = new WASI({ version: 'preview1', args, env: process.env, returnOnExit: false });
+const wasi = new WASI({ version: 'preview1', args, env: process.env, returnOnExit: true });
 const module = await WebAssembly.compile(readFileSync(args[0]));
-wasi.start(await WebAssembly.instantiate(module, { ...wasi.getImportObject(), env }));
+process.exitCode = wasi.start(await WebAssembly.instantiate(module, { ...wasi.getImportObject(), env }));
