@@ -236,7 +236,8 @@ mod tests {
         }
         let same = largest(&x, geometry, Taken::Nowhere);
         // Of a NaN that is computed, not copied, WebAssembly leaves the bits open.
-        assert!(zip(&same, &out).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()));
+        let open = |a: &f64, b: &f64| cfg!(target_family = "wasm") && a.is_nan() && b.is_nan();
+        assert!(zip(&same, &out).all(|(a, b)| a.to_bits() == b.to_bits() || open(a, b)));
 
         let grad: Vec<f64> = (0..out.len()).map(|i| (i % 9) as f64 - 4.0).collect();
         let mut expected = vec![0.0; x.len()];
