@@ -53,8 +53,8 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
 
     /// Writes some columns to rows that are `stride` apart.
     pub(super) fn copy(&self, columns: Range<usize>, stride: usize, out: &mut [T]) {
-        let count = columns.len();
         let [kw, channels, filters] = self.shape;
+        let count = columns.len();
         for (index, out) in out.chunks_mut(self.depth * stride).take(self.taps).enumerate() {
             let Some([rows, cols]) = &self.turned else {
                 let from = &self.values[index * channels * filters + columns.start..];

@@ -33,9 +33,8 @@ pub(super) struct Blocking {
 /// How many channels are summed over at a time, and what follows from that.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slice {
-    channels: usize,
     points: usize,
-    /// The distance between the points of a transformed tile.
+    /// The distance between the points of a transformed tile: the channels, in whole lines.
     pub(super) point_stride: usize,
     /// The distance between transformed tiles.
     pub(super) tile_stride: usize,
@@ -60,17 +59,17 @@ impl Blocking {
         let kernel_stays = kernel_bytes::<T>(tiling, points) <= L2_BYTES / 2;
         let few = FEW_TILES.max(FEW_TILES_A_LANE * T::lanes(isa));
         let most_slices = if kernel_stays { 1 } else { channels.div_ceil(FEW_CHANNELS).max(1) };
-        let slices = (1..=most_slices).map(|count| Slice::new::<T>(tiling, channels.div_ceil(count)));
+        let slice = |count: usize| Slice::new::<T>(tiling, channels.div_ceil(count));
         // The first that leaves room for so many tiles, or the last.
         let wanted = few.min(tiling.tiles());
-        let best = slices.reduce(|more, less| if more.most_tiles::<T>() >= wanted { more } else { less });
-        let slice = best.unwrap_or_else(|| Slice::new::<T>(tiling, channels));
+        let roomy = |slice: &Slice| slice.most_tiles::<T>() >= wanted;
+        let slice = (1..most_slices).map(slice).find(roomy).unwrap_or_else(|| slice(most_slices));
         let near = L2_BYTES * 3 / 4 / slice.tile_bytes::<T>();
         let block = near.clamp(few, MANY_TILES).min(slice.most_tiles::<T>());
         let shared = shared_stride(tiling, slice.tile_stride).div_ceil(threads) + slice.product_stride;
         let together = (slice.tiles_bytes::<T>() / (size_of::<T>() * shared)).clamp(1, MANY_TILES);
         // Of a kernel that is taken in slices, threads had better read different parts.
-        let few = if slice.channels < channels { block } else { FEW_TILES };
+        let few = if slice.point_stride < channels { block } else { FEW_TILES };
         let enough = tiling.tiles().div_ceil(threads) >= few;
         let split = if kernel_stays || enough || together < tiling.cols {
             Split::Bands { tasks: tasks(tiling, block, threads), block }
@@ -112,16 +111,16 @@ impl Blocking {
 }
 
 impl Slice {
-    fn new<T>(tiling: &Tiling, channels: usize) -> Self {
+    pub(super) fn new<T>(tiling: &Tiling, channels: usize) -> Self {
         let points = (tiling.size + 2) * (tiling.size + 2);
-        let channels = channels.next_multiple_of(LINE);
-        let [point_stride, tile_stride] = strides::<T>(tiling, channels);
-        Slice { channels, points, point_stride, tile_stride, product_stride: points * GROUP }
+        let point_stride = channels.next_multiple_of(LINE);
+        let tile_stride = off_pages::<T>(points * point_stride);
+        Slice { points, point_stride, tile_stride, product_stride: points * GROUP }
     }
 
     /// The slices of so many channels.
     pub(super) fn of(self, channels: usize) -> impl Iterator<Item = Range<usize>> {
-        let slice = self.channels.max(1);
+        let slice = self.point_stride.max(1);
         (0..channels).step_by(slice).map(move |first| first..channels.min(first + slice))
     }
 
@@ -160,13 +159,6 @@ pub(super) fn even_block(tiles: usize, block: usize) -> usize {
 /// How many runs of bands to make tasks of: about a block each, and as many for every thread.
 fn tasks(tiling: &Tiling, block: usize, threads: usize) -> usize {
     (tiling.tiles() / block).max(1).next_multiple_of(threads).min(tiling.bands())
-}
-
-/// The distances between the points of so many channels of a transformed tile of the input, and between such tiles.
-pub(super) fn strides<T>(tiling: &Tiling, channels: usize) -> [usize; 2] {
-    let points = (tiling.size + 2) * (tiling.size + 2);
-    let point_stride = channels.next_multiple_of(LINE);
-    [point_stride, off_pages::<T>(points * point_stride)]
 }
 
 /// The next stride at which neighbouring rows do not evict each other from the first-level cache: an odd number of

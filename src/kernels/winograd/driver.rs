@@ -202,20 +202,9 @@ impl<T: Element> Problem<'_, T> {
         scratch: &mut InputScratch<T>,
         out: &mut [T],
     ) {
-        let Slice { tile_stride, point_stride, .. } = self.blocking.slice;
-        let (source, tiling, transform) = (self.input, &self.tiling, PhantomData::<X>);
-        let channels = channels.clone();
-        let work = InputTransform {
-            source,
-            tiling,
-            first,
-            channels,
-            out,
-            tile_stride,
-            point_stride,
-            scratch,
-            transform,
-        };
+        let (source, tiling, slice) = (self.input, &self.tiling, self.blocking.slice);
+        let (channels, transform) = (channels.clone(), PhantomData::<X>);
+        let work = InputTransform { source, tiling, first, channels, out, slice, scratch, transform };
         T::dispatch(self.isa, work);
     }
 

@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::TileSize;
-use super::blocking::strides;
+use super::blocking::Slice;
 use super::input::{InputScratch, InputTransform};
 use super::kernel::{GROUP, group_len, point_len};
 use super::points::{Four, KernelTransform, Transform, Two};
@@ -48,9 +48,9 @@ pub(crate) fn backward_kernel<T: Element>(
     out: &mut [T],
 ) {
     let tiling = Tiling::new(geometry, size.outputs());
-    let [point_stride, tile_stride] = strides::<T>(&tiling, geometry.in_channels);
+    let slice = Slice::new::<T>(&tiling, geometry.in_channels);
     let parallel = threads(geometry.multiplications() as usize) > 1;
-    let problem = Problem { input, grad, tiling, isa: isa(), size, point_stride, tile_stride, parallel };
+    let problem = Problem { input, grad, tiling, isa: isa(), size, slice, parallel };
     match size {
         TileSize::Two => problem.compute::<Two, 2, 4>(out),
         TileSize::Four => problem.compute::<Four, 4, 6>(out),
@@ -70,9 +70,8 @@ struct Problem<'a, T> {
     tiling: Tiling,
     isa: Isa,
     size: TileSize,
-    /// The distances between the points of a transformed tile of the input, and between such tiles.
-    point_stride: usize,
-    tile_stride: usize,
+    /// All channels of the input.
+    slice: Slice,
     parallel: bool,
 }
 
@@ -98,9 +97,9 @@ impl<T: Element> Problem<'_, T> {
         with_kept(|shared: &mut Shared<T>| {
             for (first, count) in even_pieces(0..self.tiling.tiles(), block) {
                 let group = group_len::<T>(self.isa, self.size, count, GROUP);
-                let inputs = room(&mut shared.inputs, count * self.tile_stride);
+                let inputs = room(&mut shared.inputs, count * self.slice.tile_stride);
                 let grads = room(&mut shared.grads, filters.div_ceil(GROUP) * group);
-                each_chunk(self.parallel, inputs, TASK_TILES * self.tile_stride, |index, out| {
+                each_chunk(self.parallel, inputs, TASK_TILES * self.slice.tile_stride, |index, out| {
                     self.transform_input::<X, M, N>(first + index * TASK_TILES, out);
                 });
                 each_chunk(self.parallel, grads, group, |index, out| {
@@ -132,20 +131,10 @@ impl<T: Element> Problem<'_, T> {
         first: usize,
         out: &mut [T],
     ) {
-        let Problem { input: source, ref tiling, point_stride, tile_stride, .. } = *self;
+        let Problem { input: source, ref tiling, slice, .. } = *self;
         with_kept(|scratch: &mut InputScratch<T>| {
             let (channels, transform) = (0..tiling.geometry.in_channels, PhantomData::<X>);
-            let work = InputTransform {
-                source,
-                tiling,
-                first,
-                channels,
-                out,
-                tile_stride,
-                point_stride,
-                scratch,
-                transform,
-            };
+            let work = InputTransform { source, tiling, first, channels, out, slice, scratch, transform };
             T::dispatch(self.isa, work);
         });
     }
@@ -162,19 +151,19 @@ impl<T: Element> Problem<'_, T> {
         let filters = self.tiling.geometry.out_channels;
         let group_len = group_len::<T>(self.isa, self.size, count, GROUP);
         with_kept(|Scratch { starts, products }: &mut Scratch<T>| {
-            Row::dense(starts, count, self.tile_stride);
+            Row::dense(starts, count, self.slice.tile_stride);
             let point_size = channels.len() * GROUP;
             let products = room(products, self.size.points() * point_size);
             for (group, grads) in grads.chunks_exact(group_len).enumerate() {
                 let filters = group * GROUP..filters.min((group + 1) * GROUP);
                 let point_len = point_len::<T>(self.isa, count, filters.len());
                 for (point, products) in products.chunks_exact_mut(point_size).enumerate() {
-                    let values = &inputs[point * self.point_stride..];
+                    let values = &inputs[point * self.slice.point_stride..];
                     let left = Left::Columns {
                         values,
                         rows: starts,
                         first: channels.start,
-                        ahead: self.point_stride,
+                        ahead: self.slice.point_stride,
                     };
                     let right = Panels::whole(self.isa, count, &grads[point * point_len..]);
                     let (columns, out) = (0..filters.len(), &mut Rows::new(products, GROUP));

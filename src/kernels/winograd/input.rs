@@ -4,6 +4,7 @@ use std::array;
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::blocking::Slice;
 use super::points::Transform;
 use super::tiling::Tiling;
 use crate::Element;
@@ -15,15 +16,14 @@ pub(super) const LINE: usize = 16;
 const HALF_LINES: usize = 8;
 
 /// Transforms some channels of the tiles from `first` on, as many as `out` has room for: tile `t` fills
-/// `out[t * tile_stride..]` with a row of channels for each of the `N * N` points, `point_stride` apart.
+/// `out[t * tile_stride..]` of the `slice` with a row of channels for each of the `N * N` points, `point_stride` apart.
 pub(super) struct InputTransform<'a, T, X, const M: usize, const N: usize> {
     pub(super) source: &'a [T],
     pub(super) tiling: &'a Tiling,
     pub(super) first: usize,
     pub(super) channels: Range<usize>,
     pub(super) out: &'a mut [T],
-    pub(super) tile_stride: usize,
-    pub(super) point_stride: usize,
+    pub(super) slice: Slice,
     pub(super) scratch: &'a mut InputScratch<T>,
     pub(super) transform: PhantomData<X>,
 }
@@ -54,7 +54,7 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
         let whole = [channels.len(), all].iter().all(|count| count.is_multiple_of(LINE));
         let InputScratch { patch, half } = self.scratch;
         half.resize(N * N * HALF_LINES.min(lines), [T::zero(); LINE]);
-        for (index, out) in self.out.chunks_exact_mut(self.tile_stride).enumerate() {
+        for (index, out) in self.out.chunks_exact_mut(self.slice.tile_stride).enumerate() {
             let tile = self.first + index;
             let source = match if whole { inside::<N>(self.tiling, tile) } else { None } {
                 Some((start, row_stride)) => {
@@ -74,7 +74,7 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
                     transform::<T, S, X, M, N>(simd, column, split(half, lines.len(), 0..lines.len()));
                 }
                 let (out, _) = out.as_chunks_mut::<LINE>();
-                let points = self.point_stride / LINE;
+                let points = self.slice.point_stride / LINE;
                 for (i, out) in out.chunks_exact_mut(N * points).take(N).enumerate() {
                     let row = array::from_fn(|j| &half[(j * N + i) * lines.len()..][..lines.len()]);
                     transform::<T, S, X, M, N>(simd, row, split(out, points, lines.clone()));
