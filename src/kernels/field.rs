@@ -20,9 +20,6 @@ use super::patches::Patches;
 use super::simd::Runs;
 use crate::Element;
 
-/// Bytes of a cache line.
-const LINE_BYTES: usize = 64;
-
 /// Numbers of a patch up to which finding out which of them are padding takes longer than multiplying with it.
 const SHORT_PATCH: usize = 32;
 
@@ -30,8 +27,6 @@ const SHORT_PATCH: usize = 32;
 pub(super) struct Field<'a, T> {
     patches: &'a Patches<'a, T>,
     layout: Layout,
-    /// Numbers from one place of a line to the next.
-    place: usize,
     /// Numbers from one line of the field to the next.
     pitch: usize,
     runs: Runs,
@@ -59,42 +54,22 @@ impl<'a, T: Element> Field<'a, T> {
     /// The field of windows that see `depth` channels at each tap, for blocks of `block` positions.
     pub(super) fn new(patches: &'a Patches<'a, T>, depth: usize, block: usize) -> Self {
         let layout = layout(patches, block);
-        Self::with_layout(patches, (layout, patches.channels), depth, block)
-    }
-
-    /// The same, where one number of each position is read after the other: a copy in which these do not evict each other
-    /// from the first-level cache.
-    pub(super) fn spread(patches: &'a Patches<'a, T>, depth: usize, block: usize) -> Self {
-        let line = LINE_BYTES / size_of::<T>();
-        let (lines, layout) = (patches.channels.div_ceil(line), layout(patches, block));
-        if lines == 1 || layout == Layout::Patches {
-            return Self::with_layout(patches, (layout, patches.channels), depth, block);
-        }
-        Self::with_layout(patches, (Layout::Padded, (lines | 1) * line), depth, block)
-    }
-
-    fn with_layout(
-        patches: &'a Patches<'a, T>,
-        (layout, place): (Layout, usize),
-        depth: usize,
-        block: usize,
-    ) -> Self {
         let Patches { channels, ref rows, ref cols, .. } = *patches;
-        let whole = depth == place;
+        let whole = depth == channels;
         let taps = rows.taps * cols.taps;
         if layout == Layout::Patches {
             let runs =
                 if whole { Runs::one(taps * depth) } else { Runs::new([1, 0], [taps, channels], depth) };
-            return Field { patches, layout, place, pitch: 0, runs };
+            return Field { patches, layout, pitch: 0, runs };
         }
         let width =
             if layout == Layout::Source { cols.source } else { cols.reach(0..cols.positions.min(block)) };
-        let pitch = width * place;
+        let pitch = width * channels;
         let (in_line, length) =
             if whole && cols.is_contiguous() { (1, cols.taps * depth) } else { (cols.taps, depth) };
-        let (line_pitch, run_pitch) = (rows.beyond_first(1) * pitch, cols.beyond_first(1) * place);
+        let (line_pitch, run_pitch) = (rows.beyond_first(1) * pitch, cols.beyond_first(1) * channels);
         let runs = Runs::new([rows.taps, line_pitch], [in_line, run_pitch], length);
-        Field { patches, layout, place, pitch, runs }
+        Field { patches, layout, pitch, runs }
     }
 
     /// The most bytes that [`fill`](Self::fill) takes for `block` positions.
@@ -168,19 +143,10 @@ impl<'a, T: Element> Field<'a, T> {
             for line in inside {
                 let end = scratch.values.len() + self.pitch;
                 let from = (first_line + line) * cols.source;
-                scratch.values.extend(blank(before * self.place));
+                scratch.values.extend(blank(before * channels));
                 let seen = &source[(from + seen.start) * channels..(from + seen.end) * channels];
-                if self.place == channels {
-                    scratch.values.extend_from_slice(seen);
-                } else {
-                    let start = scratch.values.len();
-                    scratch.values.resize(start + seen.len() / channels * self.place, T::zero());
-                    let places = scratch.values[start..].chunks_exact_mut(self.place);
-                    for (place, seen) in places.zip(seen.chunks_exact(channels)) {
-                        place[..channels].copy_from_slice(seen);
-                    }
-                }
-                scratch.values.extend(blank(behind * self.place));
+                scratch.values.extend_from_slice(seen);
+                scratch.values.extend(blank(behind * channels));
                 scratch.values.resize(end, T::zero());
             }
             scratch.values.extend(blank(below * self.pitch));
@@ -189,7 +155,7 @@ impl<'a, T: Element> Field<'a, T> {
         for line in lines.clone() {
             let seen = rows.inside(line);
             let start = start + (line - lines.start) * rows.step * self.pitch;
-            let row = |column| Row { start: start + column * cols.step * self.place, live: seen.clone() };
+            let row = |column| Row { start: start + column * cols.step * channels, live: seen.clone() };
             scratch.rows.extend((0..columns.len()).map(row));
         }
     }

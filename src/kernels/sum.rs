@@ -38,11 +38,20 @@ pub(super) fn in_pieces<T: Element>(
     if pieces == 1 {
         return sum(0, out);
     }
-    with_kept(|apart: &mut Apart<T>| {
-        let len = out.len();
-        let apart = room(&mut apart.0, pieces * len);
-        each_chunk(parallel, apart, len, sum);
-        each_chunk(parallel, out, CHUNK, |index, out| {
+    let len = out.len();
+    with_kept(|Apart(apart): &mut Apart<T>| {
+        if !parallel {
+            let apart = room(apart, len);
+            sum(0, out);
+            for piece in 1..pieces {
+                sum(piece, apart);
+                add(out, apart);
+            }
+            return;
+        }
+        let apart = room(apart, pieces * len);
+        each_chunk(true, apart, len, sum);
+        each_chunk(true, out, CHUNK, |index, out| {
             let at = index * CHUNK;
             out.copy_from_slice(&apart[at..at + out.len()]);
             for piece in apart.chunks_exact(len).skip(1) {

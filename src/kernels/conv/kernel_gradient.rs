@@ -10,7 +10,7 @@ use crate::kernels::depthwise_gradient;
 use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::field::{self, Field};
 use crate::kernels::kept::with_kept;
-use crate::kernels::matmul::{Block, Finish, Left};
+use crate::kernels::matmul::{Block, Finish, Left, Row};
 use crate::kernels::panels::{Panels, pack_rows, panels_len};
 use crate::kernels::patches::Patches;
 use crate::kernels::pieces::{each_chunk, even_pieces};
@@ -65,7 +65,7 @@ pub(crate) fn backward_kernel<T: Element>(
     }
     let patches = Patches::of_input(input, geometry);
     let group_in = geometry.in_channels / geometry.groups;
-    let field = Field::spread(&patches, group_in, BLOCK);
+    let field = Field::new(&patches, group_in, BLOCK);
     let problem = Problem { grad, geometry, field, tasks: Tasks::new(geometry) };
     let pixels = geometry.batch * patches.positions();
     let Tasks { parallel, pieces, .. } = problem.tasks;
@@ -113,7 +113,31 @@ struct Problem<'a, T: Element> {
 #[derive(Default)]
 struct Scratch<T> {
     field: field::Scratch<T>,
+    strip: Strip<T>,
     panels: Vec<T>,
+}
+
+/// What the windows of a block of positions see at a tap, of a few channels: a row of them for each position. Where they
+/// lie, far apart, they would evict each other from the first-level cache.
+#[derive(Default)]
+struct Strip<T> {
+    values: Vec<T>,
+    rows: Vec<Row>,
+}
+
+impl<T: Element> Strip<T> {
+    /// An odd number of cache lines.
+    const PITCH: usize = CHUNK_ROWS + 64 / size_of::<T>();
+
+    /// Copies the first `count` numbers of each row of `values` here.
+    fn copy(&mut self, values: &[T], rows: &[Row], count: usize) -> Left<'_, T> {
+        Row::dense(&mut self.rows, rows.len(), Self::PITCH);
+        let strip = room(&mut self.values, rows.len() * Self::PITCH);
+        for (row, out) in rows.iter().zip(strip.chunks_exact_mut(Self::PITCH)) {
+            out[..count].copy_from_slice(&values[row.start..][..count]);
+        }
+        Left::Columns { values: strip, rows: &self.rows, first: 0, ahead: 0 }
+    }
 }
 
 impl<T: Element> Problem<'_, T> {
@@ -146,7 +170,7 @@ impl<T: Element> Problem<'_, T> {
     /// Adds the products of a block of positions to the rows from `first_row` on of the columns `columns`.
     fn multiply(
         &self,
-        Scratch { field, panels }: &mut Scratch<T>,
+        Scratch { field, strip, panels }: &mut Scratch<T>,
         pixels: Range<usize>,
         first_row: usize,
         columns: &Range<usize>,
@@ -172,8 +196,12 @@ impl<T: Element> Problem<'_, T> {
                 let begin = run * runs.length();
                 let in_run = rows.start.max(begin) - begin..rows.end.min(begin + runs.length()) - begin;
                 for (first, count) in even_pieces(in_run, CHUNK_ROWS) {
-                    let left =
-                        Left::Columns { values: &values[runs.offset(run)..], rows: starts, first, ahead: 0 };
+                    let values = &values[runs.offset(run) + first..];
+                    let left = if self.geometry.in_channels * size_of::<T>() > 64 {
+                        strip.copy(values, starts, count)
+                    } else {
+                        Left::Columns { values, rows: starts, first: 0, ahead: 0 }
+                    };
                     let out = &mut out.lines(begin + first - rows.start, count);
                     let right = right.clone();
                     Block { left, right, columns: 0..from.len(), out, place, finish }.compute();

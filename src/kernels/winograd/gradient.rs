@@ -24,7 +24,8 @@ use crate::kernels::kept::with_kept;
 use crate::kernels::matmul::{Block, Finish, Left, Row};
 use crate::kernels::panels::{Panel, Panels, each_panel_of};
 use crate::kernels::pieces::{each_chunk, even_pieces};
-use crate::kernels::simd::{Isa, Kernel, Simd, isa};
+use crate::kernels::simd::{Isa, Kernel, Simd, isa, unrolled};
+use crate::kernels::sum;
 use crate::kernels::threads::threads;
 
 /// Bytes of tiles that are transformed before they are multiplied: they stay in a third-level cache.
@@ -37,6 +38,16 @@ const FEW_TILES: usize = 48;
 const TASK_CHANNELS: usize = 48;
 /// Tiles that a task transforms.
 const TASK_TILES: usize = 8;
+/// The most bytes of a kernel's gradient, transformed, that one thread sums up by itself: with tiles of both factors, they
+/// stay in the second-level cache.
+const APART_BYTES: usize = 640 << 10;
+/// Bytes of that and of tiles.
+const APART_NEAR_BYTES: usize = 3 << 19;
+/// The most pieces that tiles are cut into, to be summed apart, and the most elements of all their sums.
+const PIECES: usize = 16;
+/// The fewest tiles of a piece.
+const PIECE_TILES: usize = 64;
+const APART_ELEMENTS: usize = 1 << 21;
 
 /// The gradient of a kernel of 3x3 that moves by one, without dilation and groups, as
 /// [`conv::backward_kernel`](crate::kernels::conv::backward_kernel) has it, but for the bias.
@@ -82,37 +93,98 @@ struct Shared<T> {
     grads: Vec<T>,
 }
 
-/// What a task needs to itself.
+/// Products of a group of filters, at every point.
 #[derive(Default)]
-struct Scratch<T> {
-    starts: Vec<Row>,
-    products: Vec<T>,
-}
+struct Products<T>(Vec<T>);
+
+/// Those of all groups, summed over all tiles.
+#[derive(Default)]
+struct Sums<T>(Vec<T>);
 
 impl<T: Element> Problem<'_, T> {
     fn compute<X: Transform<M, N>, const M: usize, const N: usize>(&self, out: &mut [T]) {
+        match self.pieces() {
+            1 => self.share::<X, M, N>(out),
+            pieces => self.sum_apart::<X, M, N>(pieces, out),
+        }
+    }
+
+    /// Into how many pieces to cut the tiles: by the problem's size alone, since it shows in the result.
+    fn pieces(&self) -> usize {
+        let sums = self.groups() * self.group_size(self.tiling.geometry.in_channels);
+        if size_of::<T>() * sums > APART_BYTES {
+            return 1;
+        }
+        let most = PIECES.min(APART_ELEMENTS / sums).min(self.tiling.tiles() / PIECE_TILES);
+        1 << most.max(1).ilog2()
+    }
+
+    /// All of a piece of the tiles by one thread, for kernels so small that what it needs stays in its second-level cache.
+    fn sum_apart<X: Transform<M, N>, const M: usize, const N: usize>(&self, pieces: usize, out: &mut [T]) {
+        let geometry = &self.tiling.geometry;
+        let (channels, filters, tiles) = (geometry.in_channels, geometry.out_channels, self.tiling.tiles());
+        let group_size = self.group_size(channels);
+        let len = self.groups() * group_size;
+        let tile = self.size.points() * (channels + filters) * size_of::<T>();
+        let block =
+            (APART_NEAR_BYTES.saturating_sub(size_of::<T>() * len) / tile).clamp(FEW_TILES, 3 * FEW_TILES);
+        with_kept(|sums: &mut Sums<T>| {
+            let sums = room(&mut sums.0, len);
+            sum::in_pieces(self.parallel, pieces, sums, |piece, sums| {
+                let piece = piece * tiles / pieces..(piece + 1) * tiles / pieces;
+                with_kept(|Shared { inputs, grads }: &mut Shared<T>| {
+                    for (first, count) in even_pieces(piece.clone(), block) {
+                        let group_len = group_len::<T>(self.isa, self.size, count, GROUP);
+                        let inputs = room(inputs, count * self.slice.tile_stride);
+                        let grads = room(grads, self.groups() * group_len);
+                        self.transform_input::<X, M, N>(first, inputs);
+                        let finish = if first == piece.start { Finish::PLAIN } else { Finish::Add };
+                        let groups = grads.chunks_exact_mut(group_len).zip(sums.chunks_exact_mut(group_size));
+                        for (group, (grads, sums)) in groups.enumerate() {
+                            self.transform_grads::<X, M, N>(first..first + count, group, grads);
+                            self.multiply(0..channels, inputs, (grads, count), group, sums, finish);
+                        }
+                    }
+                });
+            });
+            let out = Rows::new(out, channels * filters);
+            each_columns(self.parallel, out, 0, self.task_channels() * filters, &|columns, mut out| {
+                let channels = columns.start / filters..columns.end / filters;
+                for (group, sums) in sums.chunks_exact(group_size).enumerate() {
+                    self.back::<N>(sums, channels.clone(), group, &mut out, true);
+                }
+            });
+        });
+    }
+
+    /// Blocks of tiles that all threads transform, and then multiply, each for some of the channels.
+    fn share<X: Transform<M, N>, const M: usize, const N: usize>(&self, out: &mut [T]) {
         let geometry = &self.tiling.geometry;
         let filters = geometry.out_channels;
         let block = block_tiles::<T>(geometry, self.size);
         with_kept(|shared: &mut Shared<T>| {
             for (first, count) in even_pieces(0..self.tiling.tiles(), block) {
-                let group = group_len::<T>(self.isa, self.size, count, GROUP);
+                let group_len = group_len::<T>(self.isa, self.size, count, GROUP);
                 let inputs = room(&mut shared.inputs, count * self.slice.tile_stride);
-                let grads = room(&mut shared.grads, filters.div_ceil(GROUP) * group);
+                let grads = room(&mut shared.grads, self.groups() * group_len);
                 each_chunk(self.parallel, inputs, TASK_TILES * self.slice.tile_stride, |index, out| {
                     self.transform_input::<X, M, N>(first + index * TASK_TILES, out);
                 });
-                each_chunk(self.parallel, grads, group, |index, out| {
-                    let filters = index * GROUP..filters.min((index + 1) * GROUP);
-                    let (grad, tiling, transform) = (self.grad, &self.tiling, PhantomData::<X>);
-                    let tiles = first..first + count;
-                    T::dispatch(self.isa, GradTransform { grad, tiling, tiles, filters, out, transform });
+                each_chunk(self.parallel, grads, group_len, |group, out| {
+                    self.transform_grads::<X, M, N>(first..first + count, group, out);
                 });
                 // A column of `out` is a channel and filter.
                 let out = Rows::new(out, geometry.in_channels * filters);
-                each_columns(self.parallel, out, 0, self.task_channels() * filters, &|columns, out| {
+                each_columns(self.parallel, out, 0, self.task_channels() * filters, &|columns, mut out| {
                     let channels = columns.start / filters..columns.end / filters;
-                    self.multiply::<N>(channels, inputs, (grads, count), out, first == 0);
+                    with_kept(|products: &mut Products<T>| {
+                        let products = room(&mut products.0, self.group_size(channels.len()));
+                        for (group, grads) in grads.chunks_exact(group_len).enumerate() {
+                            let grads = (grads, count);
+                            self.multiply(channels.clone(), inputs, grads, group, products, Finish::PLAIN);
+                            self.back::<N>(products, 0..channels.len(), group, &mut out, first == 0);
+                        }
+                    });
                 });
             }
         });
@@ -139,42 +211,69 @@ impl<T: Element> Problem<'_, T> {
         });
     }
 
-    /// The gradients of some channels and all filters, from `count` tiles.
-    fn multiply<const N: usize>(
+    /// The gradients of the filters of `group` in the tiles.
+    fn transform_grads<X: Transform<M, N>, const M: usize, const N: usize>(
+        &self,
+        tiles: Range<usize>,
+        group: usize,
+        out: &mut [T],
+    ) {
+        let Problem { grad, ref tiling, .. } = *self;
+        let (filters, transform) = (self.filters(group), PhantomData::<X>);
+        T::dispatch(self.isa, GradTransform { grad, tiling, tiles, filters, out, transform });
+    }
+
+    /// The products of some channels and a group of filters at every point, summed over `count` tiles.
+    fn multiply(
         &self,
         channels: Range<usize>,
         inputs: &[T],
         (grads, count): (&[T], usize),
-        mut out: Rows<'_, T>,
-        stores: bool,
+        group: usize,
+        products: &mut [T],
+        finish: Finish<'_, T>,
     ) {
-        let filters = self.tiling.geometry.out_channels;
-        let group_len = group_len::<T>(self.isa, self.size, count, GROUP);
-        with_kept(|Scratch { starts, products }: &mut Scratch<T>| {
-            Row::dense(starts, count, self.slice.tile_stride);
-            let point_size = channels.len() * GROUP;
-            let products = room(products, self.size.points() * point_size);
-            for (group, grads) in grads.chunks_exact(group_len).enumerate() {
-                let filters = group * GROUP..filters.min((group + 1) * GROUP);
-                let point_len = point_len::<T>(self.isa, count, filters.len());
-                for (point, products) in products.chunks_exact_mut(point_size).enumerate() {
-                    let values = &inputs[point * self.slice.point_stride..];
-                    let left = Left::Columns {
-                        values,
-                        rows: starts,
-                        first: channels.start,
-                        ahead: self.slice.point_stride,
-                    };
-                    let right = Panels::whole(self.isa, count, &grads[point * point_len..]);
-                    let (columns, out) = (0..filters.len(), &mut Rows::new(products, GROUP));
-                    Block { left, right, columns, out, place: 0, finish: Finish::PLAIN }.compute();
-                }
-                let row = self.tiling.geometry.out_channels;
-                let work =
-                    Back::<T, N> { products, channels: channels.len(), filters, row, out: &mut out, stores };
-                T::dispatch(self.isa, work);
+        let columns = 0..self.filters(group).len();
+        let point_len = point_len::<T>(self.isa, count, columns.len());
+        let Slice { point_stride, tile_stride, .. } = self.slice;
+        with_kept(|rows: &mut Vec<Row>| {
+            Row::dense(rows, count, tile_stride);
+            for (point, products) in products.chunks_exact_mut(channels.len() * GROUP).enumerate() {
+                let values = &inputs[point * point_stride..];
+                let left = Left::Columns { values, rows, first: channels.start, ahead: point_stride };
+                let right = Panels::whole(self.isa, count, &grads[point * point_len..]);
+                let (columns, out) = (columns.clone(), &mut Rows::new(products, GROUP));
+                Block { left, right, columns, out, place: 0, finish }.compute();
             }
         });
+    }
+
+    /// Turns the sums of some of their channels into gradients: those are written, or added to what is there.
+    fn back<const N: usize>(
+        &self,
+        sums: &[T],
+        channels: Range<usize>,
+        group: usize,
+        out: &mut Rows<'_, T>,
+        writes: bool,
+    ) {
+        let row = self.tiling.geometry.out_channels;
+        let filters = self.filters(group);
+        T::dispatch(self.isa, Back::<T, N> { sums, channels, filters, row, out, writes });
+    }
+
+    fn groups(&self) -> usize {
+        self.tiling.geometry.out_channels.div_ceil(GROUP)
+    }
+
+    /// The filters of a group.
+    fn filters(&self, group: usize) -> Range<usize> {
+        group * GROUP..self.tiling.geometry.out_channels.min((group + 1) * GROUP)
+    }
+
+    /// The sums of a group of filters: for every point, a row for each channel.
+    fn group_size(&self, channels: usize) -> usize {
+        self.size.points() * channels * GROUP
     }
 }
 
@@ -210,23 +309,25 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
                     if filter >= used {
                         continue;
                     }
+                    let mut values = [[simd.splat(T::zero()); M]; M];
+                    unrolled!(j < M, {
+                        unrolled!(i < M, {
+                            if i < rows && j < cols {
+                                let at = start + (i * width + j) * depth;
+                                values[j][i] = simd.load_up_to(&grad[at + filter..at + used]);
+                            }
+                        });
+                    });
                     let mut half = [[simd.splat(T::zero()); M]; N];
-                    for j in 0..cols {
-                        let mut column = [simd.splat(T::zero()); M];
-                        for (i, value) in column.iter_mut().enumerate().take(rows) {
-                            let at = start + (i * width + j) * depth;
-                            *value = simd.load_up_to(&grad[at + filter..at + used]);
-                        }
-                        for (half, value) in half.iter_mut().zip(X::gradient(simd, column)) {
-                            half[j] = value;
-                        }
-                    }
+                    unrolled!(j < M, {
+                        let column = X::gradient(simd, values[j]);
+                        unrolled!(i < N, { half[i][j] = column[i] });
+                    });
                     let out = &mut out[first * count + index * panel + lane..];
-                    for (i, half) in half.into_iter().enumerate() {
-                        for (j, value) in X::gradient(simd, half).into_iter().enumerate() {
-                            simd.store(value, &mut out[(i * N + j) * point_len..]);
-                        }
-                    }
+                    unrolled!(i < N, {
+                        let row = X::gradient(simd, half[i]);
+                        unrolled!(j < N, { simd.store(row[j], &mut out[(i * N + j) * point_len..]) });
+                    });
                 }
             }
         }
@@ -236,14 +337,13 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
 /// `G^T u G` for the sums `u` of every channel and filter, into rows of the gradient, one a tap.
 struct Back<'a, 'b, T, const N: usize> {
     /// For every point, a row of a group of filters for each channel.
-    products: &'a [T],
-    channels: usize,
+    sums: &'a [T],
+    channels: Range<usize>,
     filters: Range<usize>,
-    /// From one channel of a row to the next.
+    /// From one channel of a row of `out` to the next.
     row: usize,
     out: &'a mut Rows<'b, T>,
-    /// Whether the gradients are written, not added.
-    stores: bool,
+    writes: bool,
 }
 
 impl<T: Element, const N: usize> Kernel<T> for Back<'_, '_, T, N> {
@@ -252,17 +352,18 @@ impl<T: Element, const N: usize> Kernel<T> for Back<'_, '_, T, N> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
     fn run<S: Simd<T>>(self, simd: S) {
-        let Back { products, channels, filters, row, out, stores } = self;
+        let Back { sums, channels, filters, row, out, writes } = self;
+        let point_len = sums.len() / (N * N);
         let transform = match N {
             4 => KernelTransform::<N>::new(Two::POINTS),
             _ => KernelTransform::<N>::new(Four::POINTS),
         };
         let matrix = transform.splat(simd);
-        for channel in 0..channels {
-            let place = channel * row + filters.start..channel * row + filters.end;
+        for (index, channel) in channels.enumerate() {
+            let place = index * row + filters.start..index * row + filters.end;
             let out: [&mut [T]; 9] = out.part(0, place);
             for lane in (0..filters.len()).step_by(S::LANES) {
-                let at = |point: usize| &products[(point * channels + channel) * GROUP + lane..];
+                let at = |point: usize| &sums[point * point_len + channel * GROUP + lane..];
                 let mut half = [[simd.splat(T::zero()); N]; 3];
                 for j in 0..N {
                     let mut column = [simd.splat(T::zero()); N];
@@ -278,7 +379,7 @@ impl<T: Element, const N: usize> Kernel<T> for Back<'_, '_, T, N> {
                     let sums = transposed::<T, S, N>(simd, &matrix, &half[i]);
                     for j in 0..3 {
                         let out = &mut out[3 * i + j][lane..];
-                        let old = if stores { simd.splat(T::zero()) } else { simd.load_up_to(out) };
+                        let old = if writes { simd.splat(T::zero()) } else { simd.load_up_to(out) };
                         simd.store_up_to(simd.add(old, sums[j]), out);
                     }
                 }

@@ -1,6 +1,5 @@
 //! The transform of the input: `B^T d B` for every tile `d` and every channel.
 
-use std::array;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -8,12 +7,10 @@ use super::blocking::Slice;
 use super::points::Transform;
 use super::tiling::Tiling;
 use crate::Element;
-use crate::kernels::simd::{Kernel, Simd};
+use crate::kernels::simd::{Kernel, Simd, unrolled};
 
 /// Channels that are handled together: as many as the widest vector has lanes.
 pub(super) const LINE: usize = 16;
-/// The most channels, in lines, between the two halves of the transform: what lies there stays in the first cache.
-const HALF_LINES: usize = 8;
 
 /// Transforms some channels of the tiles from `first` on, as many as `out` has room for: tile `t` fills
 /// `out[t * tile_stride..]` of the `slice` with a row of channels for each of the `N * N` points, `point_stride` apart.
@@ -28,18 +25,12 @@ pub(super) struct InputTransform<'a, T, X, const M: usize, const N: usize> {
     pub(super) transform: PhantomData<X>,
 }
 
-/// Room for one tile at a time.
-#[derive(Default)]
-pub(super) struct InputScratch<T> {
-    /// A tile that reaches into the padding, or whose channels do not fill lines.
-    patch: Vec<T>,
-    /// Columns transformed, and rows not yet.
-    half: Vec<[T; LINE]>,
-}
+/// A tile that reaches into the padding, or whose channels do not fill lines.
+pub(super) type InputScratch<T> = Vec<[T; LINE]>;
 
 /// The most elements of an [`InputScratch`].
 pub(super) fn input_scratch(points: usize, point_stride: usize) -> usize {
-    points * (point_stride + HALF_LINES * LINE)
+    points * point_stride
 }
 
 impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
@@ -52,84 +43,54 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
         let (channels, all) = (self.channels, self.tiling.geometry.in_channels);
         let lines = channels.len().div_ceil(LINE);
         let whole = [channels.len(), all].iter().all(|count| count.is_multiple_of(LINE));
-        let InputScratch { patch, half } = self.scratch;
-        half.resize(N * N * HALF_LINES.min(lines), [T::zero(); LINE]);
-        for (index, out) in self.out.chunks_exact_mut(self.slice.tile_stride).enumerate() {
+        let Slice { point_stride, tile_stride, .. } = self.slice;
+        for (index, out) in self.out.chunks_exact_mut(tile_stride).enumerate() {
             let tile = self.first + index;
             let source = match if whole { inside::<N>(self.tiling, tile) } else { None } {
                 Some((start, row_stride)) => {
-                    Positions { values: &self.source[start + channels.start..], row_stride, col_stride: all }
+                    let (values, _) = self.source[start + channels.start..].as_chunks();
+                    Positions { values, row_stride: row_stride / LINE, col_stride: all / LINE }
                 }
                 None => {
-                    let stride = lines * LINE;
-                    gather::<T, N>(self.source, self.tiling, tile, (&channels, stride), patch);
-                    Positions { values: patch, row_stride: N * stride, col_stride: stride }
+                    gather::<T, N>(self.source, self.tiling, tile, &channels, self.scratch);
+                    Positions { values: self.scratch, row_stride: N * lines, col_stride: lines }
                 }
             };
-            for first in (0..lines).step_by(HALF_LINES) {
-                let lines = first..lines.min(first + HALF_LINES);
-                let half = &mut half[..N * N * lines.len()];
-                for (j, half) in half.chunks_exact_mut(N * lines.len()).enumerate() {
-                    let column = array::from_fn(|i| source.lines(i, j, lines.clone()));
-                    transform::<T, S, X, M, N>(simd, column, split(half, lines.len(), 0..lines.len()));
-                }
-                let (out, _) = out.as_chunks_mut::<LINE>();
-                let points = self.slice.point_stride / LINE;
-                for (i, out) in out.chunks_exact_mut(N * points).take(N).enumerate() {
-                    let row = array::from_fn(|j| &half[(j * N + i) * lines.len()..][..lines.len()]);
-                    transform::<T, S, X, M, N>(simd, row, split(out, points, lines.clone()));
+            let (out, _) = out.as_chunks_mut::<LINE>();
+            for line in 0..lines {
+                let points = &mut out[line..];
+                for lane in (0..LINE).step_by(S::LANES) {
+                    let mut half = [[simd.splat(T::zero()); N]; N];
+                    unrolled!(j < N, {
+                        let mut column = [simd.splat(T::zero()); N];
+                        unrolled!(i < N, { column[i] = simd.load(&source.at(i, j)[line][lane..]) });
+                        let column = X::input(simd, column);
+                        unrolled!(i < N, { half[i][j] = column[i] });
+                    });
+                    unrolled!(i < N, {
+                        let row = X::input(simd, half[i]);
+                        unrolled!(j < N, {
+                            simd.store(row[j], &mut points[(i * N + j) * (point_stride / LINE)][lane..]);
+                        });
+                    });
                 }
             }
         }
     }
 }
 
-/// Input positions of a tile, in place or gathered.
+/// Input positions of a tile, in place or gathered; all distances are in lines.
 struct Positions<'a, T> {
-    values: &'a [T],
+    values: &'a [[T; LINE]],
     row_stride: usize,
     col_stride: usize,
 }
 
 impl<T> Positions<'_, T> {
+    /// The channels of a position.
     #[inline(always)]
-    fn lines(&self, i: usize, j: usize, lines: Range<usize>) -> &[[T; LINE]] {
-        &self.values[i * self.row_stride + j * self.col_stride..].as_chunks::<LINE>().0[lines]
-    }
-}
-
-/// The lines `lines` of each of `N` rows of `stride` lines.
-#[inline(always)]
-fn split<T, const N: usize>(
-    rows: &mut [[T; LINE]],
-    stride: usize,
-    lines: Range<usize>,
-) -> [&mut [[T; LINE]]; N] {
-    let mut rows = rows.chunks_exact_mut(stride);
-    array::from_fn(|_| rows.next().map_or(&mut [][..], |row| &mut row[lines.clone()]))
-}
-
-/// `B^T` times the column of these `N` positions, channel by channel.
-#[inline(always)]
-fn transform<T: Element, S: Simd<T>, X: Transform<M, N>, const M: usize, const N: usize>(
-    simd: S,
-    from: [&[[T; LINE]]; N],
-    to: [&mut [[T; LINE]]; N],
-) {
-    let lines = from[0].len();
-    let from = from.map(|from| &from[..lines]);
-    let mut to = to.map(|to| &mut to[..lines]);
-    for line in 0..lines {
-        for lane in (0..LINE).step_by(S::LANES) {
-            // Not `array::from_fn`: it is not always inlined.
-            let mut values = [simd.splat(T::zero()); N];
-            for (value, from) in values.iter_mut().zip(from) {
-                *value = simd.load(&from[line][lane..]);
-            }
-            for (value, to) in X::input(simd, values).into_iter().zip(&mut to) {
-                simd.store(value, &mut to[line][lane..]);
-            }
-        }
+    fn at(&self, i: usize, j: usize) -> &[[T; LINE]] {
+        &self.values[i * self.row_stride + j * self.col_stride..]
     }
 }
 
@@ -146,24 +107,31 @@ fn inside<const N: usize>(tiling: &Tiling, tile: usize) -> Option<(usize, usize)
     Some((position * channels, cols.input * channels))
 }
 
-/// Copies some channels of a tile's positions one after the other, `stride` apart, with zeros for the padding.
+/// Copies some channels of a tile's positions one after the other, in whole lines, with zeros for the padding.
 fn gather<T: Element, const N: usize>(
     source: &[T],
     tiling: &Tiling,
     tile: usize,
-    (channels, stride): (&Range<usize>, usize),
-    out: &mut Vec<T>,
+    channels: &Range<usize>,
+    out: &mut Vec<[T; LINE]>,
 ) {
     let place = tiling.place(tile);
     let (rows, cols) = (tiling.geometry.rows, tiling.geometry.cols);
-    out.clear();
-    out.resize(N * N * stride, T::zero());
-    for (index, out) in out.chunks_exact_mut(stride).enumerate() {
+    let lines = channels.len().div_ceil(LINE);
+    out.resize(N * N * lines, [T::zero(); LINE]);
+    for (index, out) in out.chunks_exact_mut(lines).enumerate() {
         let (i, j) = (index / N, index % N);
-        if let (Some(row), Some(col)) = (rows.source(place.row, i), cols.source(place.col, j)) {
-            let position = (place.image * rows.input + row) * cols.input + col;
-            let seen = &source[position * tiling.geometry.in_channels..][channels.clone()];
-            out[..seen.len()].copy_from_slice(seen);
+        let (Some(row), Some(col)) = (rows.source(place.row, i), cols.source(place.col, j)) else {
+            out.fill([T::zero(); LINE]);
+            continue;
+        };
+        let position = (place.image * rows.input + row) * cols.input + col;
+        let seen = &source[position * tiling.geometry.in_channels..][channels.clone()];
+        let (whole, rest) = seen.as_chunks::<LINE>();
+        out[..whole.len()].copy_from_slice(whole);
+        if let Some(line) = out.get_mut(whole.len()) {
+            *line = [T::zero(); LINE];
+            line[..rest.len()].copy_from_slice(rest);
         }
     }
 }
