@@ -2,7 +2,7 @@
 
 use super::TileSize;
 use super::blocking::{Blocking, MANY_TILES};
-use super::gradient::block_tiles;
+use super::gradient::Summing;
 use super::tiling::Tiling;
 use crate::Element;
 use crate::geometry::{Geometry2d, WindowAxis};
@@ -84,12 +84,12 @@ impl Costs {
     fn of_gradient<T: Element>(&self, geometry: &Geometry2d) -> f64 {
         let [channels, filters] = [geometry.in_channels, geometry.out_channels].map(|n| n as f64);
         let tiles = Tiling::new(geometry, self.size.outputs()).tiles();
-        let blocks = tiles.div_ceil(block_tiles::<T>(geometry, self.size)) as f64;
-        let tiles = tiles as f64;
+        let (blocks, backs) = Summing::new::<T>(geometry, self.size).counts(tiles);
+        let [tiles, blocks, backs] = [tiles, blocks, backs].map(|n| n as f64);
         let products = PRODUCT * self.size.points() as f64 * (tiles + blocks * START) * channels * filters;
         products
             + tiles * (channels * self.input + filters * self.output)
-            + blocks * channels * filters * self.sums
+            + backs * channels * filters * self.sums
     }
 }
 

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use super::TileSize;
 use super::blocking::Slice;
-use super::input::{InputScratch, InputTransform};
+use super::input::{InputScratch, InputTransform, LINE};
 use super::kernel::{GROUP, group_len, point_len};
 use super::points::{Four, KernelTransform, Transform, Two};
 use super::tiling::Tiling;
@@ -23,31 +23,29 @@ use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::kept::with_kept;
 use crate::kernels::matmul::{Block, Finish, Left, Row};
 use crate::kernels::panels::{Panel, Panels, each_panel_of};
-use crate::kernels::pieces::{each_chunk, even_pieces};
+use crate::kernels::pieces::even_pieces;
 use crate::kernels::simd::{Isa, Kernel, Simd, isa, unrolled};
 use crate::kernels::sum;
 use crate::kernels::threads::threads;
 
 /// Bytes of tiles that are transformed before they are multiplied: they stay in a third-level cache.
 const BLOCK_BYTES: usize = 8 << 20;
+/// The same where their products are added up before they are transformed: with these, in the second-level cache.
+const NEAR_BYTES: usize = 3 << 19;
 /// Bytes of a group of filters of these, transformed, at a point: they stay in the first-level cache.
 const PANEL_BYTES: usize = 16 << 10;
-/// The fewest tiles that are worth the way back.
+/// The fewest tiles that are worth the way back, or to read and write the sums.
 const FEW_TILES: usize = 48;
-/// The most channels of a task: transformed, they stay in the second-level cache over all filters.
-const TASK_CHANNELS: usize = 48;
-/// Tiles that a task transforms.
-const TASK_TILES: usize = 8;
-/// The most bytes of a kernel's gradient, transformed, that one thread sums up by itself: with tiles of both factors, they
-/// stay in the second-level cache.
-const APART_BYTES: usize = 640 << 10;
-/// Bytes of that and of tiles.
-const APART_NEAR_BYTES: usize = 3 << 19;
-/// The most pieces that tiles are cut into, to be summed apart, and the most elements of all their sums.
+/// The most channels whose products with a group of filters stay in the second-level cache.
+const NEAR_CHANNELS: usize = 48;
+/// The most bytes of the sums at all points, if they are to be added up: more take longer to read and write than the way
+/// back.
+const SUMS_BYTES: usize = 10 << 20;
+/// The most pieces that tiles are cut into, to be summed apart; the fewest tiles of a piece, and the most elements of all
+/// their sums.
 const PIECES: usize = 16;
-/// The fewest tiles of a piece.
 const PIECE_TILES: usize = 64;
-const APART_ELEMENTS: usize = 1 << 21;
+const APART_ELEMENTS: usize = 1 << 23;
 
 /// The gradient of a kernel of 3x3 that moves by one, without dilation and groups, as
 /// [`conv::backward_kernel`](crate::kernels::conv::backward_kernel) has it, but for the bias.
@@ -59,20 +57,47 @@ pub(crate) fn backward_kernel<T: Element>(
     out: &mut [T],
 ) {
     let tiling = Tiling::new(geometry, size.outputs());
-    let slice = Slice::new::<T>(&tiling, geometry.in_channels);
-    let parallel = threads(geometry.multiplications() as usize) > 1;
-    let problem = Problem { input, grad, tiling, isa: isa(), size, slice, parallel };
+    let threads = threads(geometry.multiplications() as usize);
+    let summing = Summing::new::<T>(geometry, size);
+    let problem = Problem { input, grad, tiling, isa: isa(), size, summing, threads };
     match size {
         TileSize::Two => problem.compute::<Two, 2, 4>(out),
         TileSize::Four => problem.compute::<Four, 4, 6>(out),
     }
 }
 
-/// How many tiles are transformed at a time, at most.
-pub(super) fn block_tiles<T>(geometry: &Geometry2d, size: TileSize) -> usize {
-    let tile = size.points() * (geometry.in_channels + geometry.out_channels) * size_of::<T>();
-    let near = PANEL_BYTES / (GROUP * size_of::<T>());
-    (BLOCK_BYTES / tile).min(near).max(FEW_TILES)
+/// How the products of tiles become sums: a matter of the problem's size alone, since it shows in the result.
+#[derive(Clone, Copy)]
+pub(super) struct Summing {
+    /// How many tiles are transformed at a time, at most.
+    block: usize,
+    /// Into how many pieces the tiles are cut, whose products are added up at every point; if none, the products of each
+    /// block are transformed back.
+    pieces: Option<usize>,
+}
+
+impl Summing {
+    pub(super) fn new<T>(geometry: &Geometry2d, size: TileSize) -> Self {
+        let (points, tiles) = (size.points(), Tiling::new(geometry, size.outputs()).tiles());
+        let [channels, filters] = [geometry.in_channels, geometry.out_channels];
+        let tile = points * (channels + filters) * size_of::<T>();
+        let panel = PANEL_BYTES / (GROUP * size_of::<T>());
+        let block = |bytes: usize| (bytes / tile).min(panel).max(FEW_TILES);
+        let sums = points * channels * filters.next_multiple_of(GROUP);
+        let once = block(BLOCK_BYTES);
+        if tiles <= once || sums * size_of::<T>() > SUMS_BYTES {
+            return Summing { block: once, pieces: None };
+        }
+        let near = block(NEAR_BYTES.saturating_sub(sums * size_of::<T>()));
+        let most = PIECES.min(APART_ELEMENTS / sums).min(tiles / PIECE_TILES).max(1);
+        Summing { block: near, pieces: Some(1 << most.ilog2()) }
+    }
+
+    /// How many blocks `tiles` tiles are, and how many times the sums are transformed back.
+    pub(super) fn counts(self, tiles: usize) -> (usize, usize) {
+        let blocks = tiles.div_ceil(self.block);
+        (blocks, if self.pieces.is_some() { 1 } else { blocks })
+    }
 }
 
 struct Problem<'a, T> {
@@ -81,166 +106,145 @@ struct Problem<'a, T> {
     tiling: Tiling,
     isa: Isa,
     size: TileSize,
-    /// All channels of the input.
-    slice: Slice,
-    parallel: bool,
+    summing: Summing,
+    threads: usize,
 }
 
-/// Transformed tiles of the input and of the gradient.
+/// A thread's memory for tiles.
 #[derive(Default)]
-struct Shared<T> {
+struct Scratch<T> {
+    patch: InputScratch<T>,
     inputs: Vec<T>,
     grads: Vec<T>,
 }
 
-/// Products of a group of filters, at every point.
-#[derive(Default)]
-struct Products<T>(Vec<T>);
+/// A block of tiles, transformed: some channels of the input, and the gradient in groups of filters.
+struct Tiles<'a, T> {
+    first: usize,
+    count: usize,
+    inputs: &'a [T],
+    slice: Slice,
+    grads: &'a [T],
+}
 
-/// Those of all groups, summed over all tiles.
+/// Sums of products at all points, with one or with all groups of filters.
 #[derive(Default)]
 struct Sums<T>(Vec<T>);
 
 impl<T: Element> Problem<'_, T> {
+    /// Threads share the channels, as far as there are more of them than pieces. Each transforms all that it needs by
+    /// itself, though others need the same tiles of the gradient: to fetch those from another's cache would take longer.
     fn compute<X: Transform<M, N>, const M: usize, const N: usize>(&self, out: &mut [T]) {
-        match self.pieces() {
-            1 => self.share::<X, M, N>(out),
-            pieces => self.sum_apart::<X, M, N>(pieces, out),
-        }
+        let Geometry2d { in_channels, out_channels: filters, .. } = self.tiling.geometry;
+        let shares = self.threads.div_ceil(self.summing.pieces.unwrap_or(1));
+        let share = in_channels.div_ceil(shares).next_multiple_of(LINE);
+        // A column of `out` is a channel and filter.
+        let out = Rows::new(out, in_channels * filters);
+        each_columns(shares > 1, out, 0, share * filters, &|columns, out| {
+            let channels = columns.start / filters..columns.end / filters;
+            match self.summing.pieces {
+                Some(pieces) => self.add_up::<X, M, N>(pieces, channels, out),
+                None => self.block_by_block::<X, M, N>(channels, out),
+            }
+        });
     }
 
-    /// Into how many pieces to cut the tiles: by the problem's size alone, since it shows in the result.
-    fn pieces(&self) -> usize {
-        let sums = self.groups() * self.group_size(self.tiling.geometry.in_channels);
-        if size_of::<T>() * sums > APART_BYTES {
-            return 1;
-        }
-        let most = PIECES.min(APART_ELEMENTS / sums).min(self.tiling.tiles() / PIECE_TILES);
-        1 << most.max(1).ilog2()
-    }
-
-    /// All of a piece of the tiles by one thread, for kernels so small that what it needs stays in its second-level cache.
-    fn sum_apart<X: Transform<M, N>, const M: usize, const N: usize>(&self, pieces: usize, out: &mut [T]) {
-        let geometry = &self.tiling.geometry;
-        let (channels, filters, tiles) = (geometry.in_channels, geometry.out_channels, self.tiling.tiles());
-        let group_size = self.group_size(channels);
-        let len = self.groups() * group_size;
-        let tile = self.size.points() * (channels + filters) * size_of::<T>();
-        let block =
-            (APART_NEAR_BYTES.saturating_sub(size_of::<T>() * len) / tile).clamp(FEW_TILES, 3 * FEW_TILES);
-        with_kept(|sums: &mut Sums<T>| {
-            let sums = room(&mut sums.0, len);
-            sum::in_pieces(self.parallel, pieces, sums, |piece, sums| {
+    /// The gradients of some channels: all products are added up, those of each piece by itself, and the sums transformed
+    /// back.
+    fn add_up<X: Transform<M, N>, const M: usize, const N: usize>(
+        &self,
+        pieces: usize,
+        channels: Range<usize>,
+        out: Rows<'_, T>,
+    ) {
+        let (parallel, tiles) = (self.threads > 1, self.tiling.tiles());
+        let filters = self.tiling.geometry.out_channels;
+        let group_size = self.size.points() * channels.len() * GROUP;
+        with_kept(|Sums(sums): &mut Sums<T>| {
+            let sums = room(sums, filters.div_ceil(GROUP) * group_size);
+            sum::in_pieces(parallel, pieces, sums, |piece, sums| {
                 let piece = piece * tiles / pieces..(piece + 1) * tiles / pieces;
-                with_kept(|Shared { inputs, grads }: &mut Shared<T>| {
-                    for (first, count) in even_pieces(piece.clone(), block) {
-                        let group_len = group_len::<T>(self.isa, self.size, count, GROUP);
-                        let inputs = room(inputs, count * self.slice.tile_stride);
-                        let grads = room(grads, self.groups() * group_len);
-                        self.transform_input::<X, M, N>(first, inputs);
-                        let finish = if first == piece.start { Finish::PLAIN } else { Finish::Add };
-                        let groups = grads.chunks_exact_mut(group_len).zip(sums.chunks_exact_mut(group_size));
-                        for (group, (grads, sums)) in groups.enumerate() {
-                            self.transform_grads::<X, M, N>(first..first + count, group, grads);
-                            self.multiply(0..channels, inputs, (grads, count), group, sums, finish);
-                        }
+                self.each_block::<X, M, N>(piece.clone(), channels.clone(), |tiles| {
+                    let finish = if tiles.first == piece.start { Finish::PLAIN } else { Finish::Add };
+                    for (group, sums) in sums.chunks_exact_mut(group_size).enumerate() {
+                        self.multiply(tiles, 0..channels.len(), group, sums, finish);
                     }
                 });
             });
-            let out = Rows::new(out, channels * filters);
-            each_columns(self.parallel, out, 0, self.task_channels() * filters, &|columns, mut out| {
+            each_columns(parallel, out, 0, LINE * filters, &|columns, mut out| {
                 let channels = columns.start / filters..columns.end / filters;
                 for (group, sums) in sums.chunks_exact(group_size).enumerate() {
-                    self.back::<N>(sums, channels.clone(), group, &mut out, true);
+                    self.back::<N>(sums, channels.clone(), group, (&mut out, 0), true);
                 }
             });
         });
     }
 
-    /// Blocks of tiles that all threads transform, and then multiply, each for some of the channels.
-    fn share<X: Transform<M, N>, const M: usize, const N: usize>(&self, out: &mut [T]) {
-        let geometry = &self.tiling.geometry;
-        let filters = geometry.out_channels;
-        let block = block_tiles::<T>(geometry, self.size);
-        with_kept(|shared: &mut Shared<T>| {
-            for (first, count) in even_pieces(0..self.tiling.tiles(), block) {
-                let group_len = group_len::<T>(self.isa, self.size, count, GROUP);
-                let inputs = room(&mut shared.inputs, count * self.slice.tile_stride);
-                let grads = room(&mut shared.grads, self.groups() * group_len);
-                each_chunk(self.parallel, inputs, TASK_TILES * self.slice.tile_stride, |index, out| {
-                    self.transform_input::<X, M, N>(first + index * TASK_TILES, out);
-                });
-                each_chunk(self.parallel, grads, group_len, |group, out| {
-                    self.transform_grads::<X, M, N>(first..first + count, group, out);
-                });
-                // A column of `out` is a channel and filter.
-                let out = Rows::new(out, geometry.in_channels * filters);
-                each_columns(self.parallel, out, 0, self.task_channels() * filters, &|columns, mut out| {
-                    let channels = columns.start / filters..columns.end / filters;
-                    with_kept(|products: &mut Products<T>| {
-                        let products = room(&mut products.0, self.group_size(channels.len()));
-                        for (group, grads) in grads.chunks_exact(group_len).enumerate() {
-                            let grads = (grads, count);
-                            self.multiply(channels.clone(), inputs, grads, group, products, Finish::PLAIN);
-                            self.back::<N>(products, 0..channels.len(), group, &mut out, first == 0);
-                        }
-                    });
-                });
+    /// The gradients of some channels: the products of each block of tiles are transformed back, those of a few channels
+    /// and a group of filters at a time.
+    fn block_by_block<X: Transform<M, N>, const M: usize, const N: usize>(
+        &self,
+        channels: Range<usize>,
+        mut out: Rows<'_, T>,
+    ) {
+        let groups = self.tiling.geometry.out_channels.div_ceil(GROUP);
+        with_kept(|Sums(products): &mut Sums<T>| {
+            self.each_block::<X, M, N>(0..self.tiling.tiles(), channels.clone(), |tiles| {
+                for (first, count) in even_pieces(0..channels.len(), NEAR_CHANNELS) {
+                    let products = room(products, self.size.points() * count * GROUP);
+                    for group in 0..groups {
+                        self.multiply(tiles, first..first + count, group, products, Finish::PLAIN);
+                        self.back::<N>(products, 0..count, group, (&mut out, first), tiles.first == 0);
+                    }
+                }
+            });
+        });
+    }
+
+    /// Calls `f` with one block after the other of `tiles`, of these channels and all filters.
+    fn each_block<X: Transform<M, N>, const M: usize, const N: usize>(
+        &self,
+        tiles: Range<usize>,
+        channels: Range<usize>,
+        mut f: impl FnMut(&Tiles<'_, T>),
+    ) {
+        let Problem { input, grad, ref tiling, isa, size, .. } = *self;
+        let slice = Slice::new::<T>(tiling, channels.len());
+        let (groups, transform) = (tiling.geometry.out_channels.div_ceil(GROUP), PhantomData::<X>);
+        with_kept(|Scratch { patch, inputs, grads }: &mut Scratch<T>| {
+            for (first, count) in even_pieces(tiles, self.summing.block) {
+                let inputs = room(inputs, count * slice.tile_stride);
+                let (source, channels, out, scratch) = (input, channels.clone(), &mut *inputs, &mut *patch);
+                let work = InputTransform { source, tiling, first, channels, out, slice, scratch, transform };
+                T::dispatch(isa, work);
+                let group_len = group_len::<T>(isa, size, count, GROUP);
+                let grads = room(grads, groups * group_len);
+                for (group, out) in grads.chunks_exact_mut(group_len).enumerate() {
+                    let (tiles, filters) = (first..first + count, self.filters(group));
+                    T::dispatch(isa, GradTransform { grad, tiling, tiles, filters, out, transform });
+                }
+                f(&Tiles { first, count, inputs, slice, grads });
             }
         });
     }
 
-    /// The channels of a task: a few tasks for every thread.
-    fn task_channels(&self) -> usize {
-        let channels = self.tiling.geometry.in_channels;
-        let tasks = if self.parallel { 2 * rayon::current_num_threads() } else { 1 };
-        let tasks = channels.div_ceil(TASK_CHANNELS).next_multiple_of(tasks);
-        channels.div_ceil(tasks).max(TASK_CHANNELS / 4)
-    }
-
-    fn transform_input<X: Transform<M, N>, const M: usize, const N: usize>(
-        &self,
-        first: usize,
-        out: &mut [T],
-    ) {
-        let Problem { input: source, ref tiling, slice, .. } = *self;
-        with_kept(|scratch: &mut InputScratch<T>| {
-            let (channels, transform) = (0..tiling.geometry.in_channels, PhantomData::<X>);
-            let work = InputTransform { source, tiling, first, channels, out, slice, scratch, transform };
-            T::dispatch(self.isa, work);
-        });
-    }
-
-    /// The gradients of the filters of `group` in the tiles.
-    fn transform_grads<X: Transform<M, N>, const M: usize, const N: usize>(
-        &self,
-        tiles: Range<usize>,
-        group: usize,
-        out: &mut [T],
-    ) {
-        let Problem { grad, ref tiling, .. } = *self;
-        let (filters, transform) = (self.filters(group), PhantomData::<X>);
-        T::dispatch(self.isa, GradTransform { grad, tiling, tiles, filters, out, transform });
-    }
-
-    /// The products of some channels and a group of filters at every point, summed over `count` tiles.
+    /// The products of some channels and a group of filters at every point, summed over the tiles.
     fn multiply(
         &self,
+        &Tiles { count, inputs, slice, grads, .. }: &Tiles<'_, T>,
         channels: Range<usize>,
-        inputs: &[T],
-        (grads, count): (&[T], usize),
         group: usize,
         products: &mut [T],
         finish: Finish<'_, T>,
     ) {
         let columns = 0..self.filters(group).len();
+        let grads = &grads[group * group_len::<T>(self.isa, self.size, count, GROUP)..];
         let point_len = point_len::<T>(self.isa, count, columns.len());
-        let Slice { point_stride, tile_stride, .. } = self.slice;
         with_kept(|rows: &mut Vec<Row>| {
-            Row::dense(rows, count, tile_stride);
+            Row::dense(rows, count, slice.tile_stride);
             for (point, products) in products.chunks_exact_mut(channels.len() * GROUP).enumerate() {
-                let values = &inputs[point * point_stride..];
-                let left = Left::Columns { values, rows, first: channels.start, ahead: point_stride };
+                let values = &inputs[point * slice.point_stride..];
+                let left = Left::Columns { values, rows, first: channels.start, ahead: slice.point_stride };
                 let right = Panels::whole(self.isa, count, &grads[point * point_len..]);
                 let (columns, out) = (columns.clone(), &mut Rows::new(products, GROUP));
                 Block { left, right, columns, out, place: 0, finish }.compute();
@@ -248,32 +252,24 @@ impl<T: Element> Problem<'_, T> {
         });
     }
 
-    /// Turns the sums of some of their channels into gradients: those are written, or added to what is there.
+    /// Turns the sums of some of their channels into gradients, from channel `at` of `out` on: they are written, or added
+    /// to what is there.
     fn back<const N: usize>(
         &self,
         sums: &[T],
         channels: Range<usize>,
         group: usize,
-        out: &mut Rows<'_, T>,
+        (out, at): (&mut Rows<'_, T>, usize),
         writes: bool,
     ) {
         let row = self.tiling.geometry.out_channels;
         let filters = self.filters(group);
-        T::dispatch(self.isa, Back::<T, N> { sums, channels, filters, row, out, writes });
-    }
-
-    fn groups(&self) -> usize {
-        self.tiling.geometry.out_channels.div_ceil(GROUP)
+        T::dispatch(self.isa, Back::<T, N> { sums, channels, filters, row, out, at, writes });
     }
 
     /// The filters of a group.
     fn filters(&self, group: usize) -> Range<usize> {
         group * GROUP..self.tiling.geometry.out_channels.min((group + 1) * GROUP)
-    }
-
-    /// The sums of a group of filters: for every point, a row for each channel.
-    fn group_size(&self, channels: usize) -> usize {
-        self.size.points() * channels * GROUP
     }
 }
 
@@ -343,6 +339,7 @@ struct Back<'a, 'b, T, const N: usize> {
     /// From one channel of a row of `out` to the next.
     row: usize,
     out: &'a mut Rows<'b, T>,
+    at: usize,
     writes: bool,
 }
 
@@ -352,15 +349,15 @@ impl<T: Element, const N: usize> Kernel<T> for Back<'_, '_, T, N> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
     fn run<S: Simd<T>>(self, simd: S) {
-        let Back { sums, channels, filters, row, out, writes } = self;
+        let Back { sums, channels, filters, row, out, at, writes } = self;
         let point_len = sums.len() / (N * N);
         let transform = match N {
             4 => KernelTransform::<N>::new(Two::POINTS),
             _ => KernelTransform::<N>::new(Four::POINTS),
         };
         let matrix = transform.splat(simd);
-        for (index, channel) in channels.enumerate() {
-            let place = index * row + filters.start..index * row + filters.end;
+        for (place, channel) in (at..).zip(channels) {
+            let place = place * row + filters.start..place * row + filters.end;
             let out: [&mut [T]; 9] = out.part(0, place);
             for lane in (0..filters.len()).step_by(S::LANES) {
                 let at = |point: usize| &sums[point * point_len + channel * GROUP + lane..];
