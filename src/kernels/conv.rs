@@ -22,8 +22,8 @@ use super::patches::Patches;
 use super::plan::Algorithm;
 use super::winograd::{self, TileSize, WinogradKernel};
 use super::{depthwise, direct};
-use crate::Element;
 use crate::geometry::Geometry2d;
+use crate::{Accuracy, Element};
 pub(crate) use input_gradient::backward_input;
 pub(crate) use kernel_gradient::backward_kernel;
 
@@ -113,15 +113,13 @@ fn convolve<T: Element>(
     if out.is_empty() {
         return;
     }
-    let tiles = match Algorithm::choose::<T>(geometry) {
-        Algorithm::WinogradF2 => TileSize::Two,
-        Algorithm::WinogradF4 => TileSize::Four,
-        Algorithm::ImplicitGemm | Algorithm::GroupVectors => {
+    match winograd::choose_once(geometry).filter(|_| geometry.accuracy == Accuracy::Fast) {
+        Some(tiles) => winograd::forward(input, winograd::Kernel::Once(kernel, tiles), geometry, after, out),
+        None => {
             let patches = Patches::of_input(input, geometry);
-            return direct::correlate(&patches, Right::Once(kernel), geometry.out_channels, after, out);
+            direct::correlate(&patches, Right::Once(kernel), geometry.out_channels, after, out);
         }
-    };
-    winograd::forward(input, winograd::Kernel::Once(kernel, tiles), geometry, after, out);
+    }
 }
 
 /// The products of all patches with the kernels of their groups.
@@ -147,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Accuracy, Padding, Window2d};
+    use crate::{Padding, Window2d};
 
     /// Small whole numbers, whose sums are exact in any order.
     fn numbers(len: usize, salt: usize) -> Vec<f32> {

@@ -149,13 +149,25 @@ fn blocked<'a, T: Element>(
 /// The time of a convolution, in multiplications at the processor's best speed: besides its products, each output costs
 /// as much as `START` of them. Measured on Zen 3.
 pub(super) fn cost<T>(geometry: &Geometry2d) -> f64 {
+    products_cost(geometry) + reading_cost::<T>(weights(geometry), 1.0)
+}
+
+/// The same with a kernel that is used once: packing a weight costs as much as `PACKING` multiplications. Measured on
+/// Sapphire Rapids.
+pub(super) fn cost_once(geometry: &Geometry2d) -> f64 {
+    const PACKING: f64 = 20.0;
+    products_cost(geometry) + PACKING * weights(geometry)
+}
+
+fn products_cost(geometry: &Geometry2d) -> f64 {
     const START: f64 = 24.0;
     const PRODUCT: f64 = 1.03;
     let outputs: usize = geometry.output_shape().iter().product();
-    let weights: usize = geometry.kernel_shape().iter().product();
-    PRODUCT * geometry.multiplications() as f64
-        + START * outputs as f64
-        + reading_cost::<T>(weights as f64, 1.0)
+    PRODUCT * geometry.multiplications() as f64 + START * outputs as f64
+}
+
+fn weights(geometry: &Geometry2d) -> f64 {
+    geometry.kernel_shape().iter().product::<usize>() as f64
 }
 
 /// The time to read so many weights so many times, beyond that of multiplying with them, in the same measure. From a

@@ -11,20 +11,22 @@ use crate::kernels::simd::isa;
 use crate::kernels::threads::threads;
 
 /// What an implementation costs beyond its multiplications, all in multiplications at the processor's best speed.
-/// Measured on Zen 3, and `sums` on Sapphire Rapids.
+/// Measured on Zen 3, `kernel` and `sums` on Sapphire Rapids.
 struct Costs {
     /// To transform a channel of a tile.
     input: f64,
     /// To transform a filter of a tile back.
     output: f64,
+    /// To transform the weights of a channel and filter.
+    kernel: f64,
     /// To transform the sums of a channel and filter back into a kernel's gradient.
     sums: f64,
     size: TileSize,
 }
 
 const COSTS: [Costs; 2] = [
-    Costs { input: 190.0, output: 85.0, sums: 300.0, size: TileSize::Two },
-    Costs { input: 600.0, output: 340.0, sums: 550.0, size: TileSize::Four },
+    Costs { input: 190.0, output: 85.0, kernel: 430.0, sums: 300.0, size: TileSize::Two },
+    Costs { input: 600.0, output: 340.0, kernel: 640.0, sums: 550.0, size: TileSize::Four },
 ];
 /// What a multiplication costs in the kernel's gradient as plain sums.
 const GRADIENT_PRODUCT: f64 = 1.15;
@@ -37,23 +39,28 @@ const GAIN: f64 = 1.15;
 
 /// The tiles that the convolution is fastest with; `None` if Winograd's transform cannot compute it, or does not pay.
 pub(crate) fn choose<T: Element>(geometry: &Geometry2d) -> Option<TileSize> {
-    if !suits(geometry) {
-        return None;
-    }
-    let costs = COSTS.iter().map(|costs| (costs.of::<T>(geometry), costs.size));
-    let (cost, best) = costs.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (cost * GAIN < direct::cost::<T>(geometry)).then_some(best)
+    fastest(geometry, |costs| costs.of::<T>(geometry), || direct::cost::<T>(geometry))
+}
+
+/// The same with a kernel that is used once, whose transform counts, too.
+pub(crate) fn choose_once(geometry: &Geometry2d) -> Option<TileSize> {
+    fastest(geometry, |costs| costs.of_once(geometry), || direct::cost_once(geometry))
 }
 
 /// The tiles that the gradient of the kernel is fastest with; `None` as [`choose`].
 pub(crate) fn choose_gradient<T: Element>(geometry: &Geometry2d) -> Option<TileSize> {
+    let plain = || GRADIENT_PRODUCT * geometry.multiplications() as f64;
+    fastest(geometry, |costs| costs.of_gradient::<T>(geometry), plain)
+}
+
+/// The tiles of the least `cost`, if that is a gain over plain sums.
+fn fastest(geometry: &Geometry2d, cost: impl Fn(&Costs) -> f64, plain: impl Fn() -> f64) -> Option<TileSize> {
     if !suits(geometry) {
         return None;
     }
-    let costs = COSTS.iter().map(|costs| (costs.of_gradient::<T>(geometry), costs.size));
+    let costs = COSTS.iter().map(|costs| (cost(costs), costs.size));
     let (cost, best) = costs.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    let direct = GRADIENT_PRODUCT * geometry.multiplications() as f64;
-    (cost * GAIN < direct).then_some(best)
+    (cost * GAIN < plain()).then_some(best)
 }
 
 fn suits(geometry: &Geometry2d) -> bool {
@@ -72,13 +79,24 @@ pub(crate) fn forecast<T: Element>(geometry: &Geometry2d, size: TileSize) -> (us
 
 impl Costs {
     fn of<T: Element>(&self, geometry: &Geometry2d) -> f64 {
+        let weights = self.size.points() as f64 * channels_times_filters(geometry);
+        let times = (self.tiles(geometry) / MANY_TILES as f64).max(1.0);
+        self.of_tiles(geometry) + reading_cost::<T>(weights, times)
+    }
+
+    fn of_once(&self, geometry: &Geometry2d) -> f64 {
+        self.of_tiles(geometry) + self.kernel * channels_times_filters(geometry)
+    }
+
+    /// The cost of the tiles themselves: their products and transforms.
+    fn of_tiles(&self, geometry: &Geometry2d) -> f64 {
         let [channels, filters] = [geometry.in_channels, geometry.out_channels].map(|n| n as f64);
-        let (tiles, points) =
-            (Tiling::new(geometry, self.size.outputs()).tiles() as f64, self.size.points() as f64);
-        let products = PRODUCT * points * (channels + START) * filters;
-        let weights = points * channels * filters;
-        let times = (tiles / MANY_TILES as f64).max(1.0);
-        tiles * (products + channels * self.input + filters * self.output) + reading_cost::<T>(weights, times)
+        let products = PRODUCT * self.size.points() as f64 * (channels + START) * filters;
+        self.tiles(geometry) * (products + channels * self.input + filters * self.output)
+    }
+
+    fn tiles(&self, geometry: &Geometry2d) -> f64 {
+        Tiling::new(geometry, self.size.outputs()).tiles() as f64
     }
 
     fn of_gradient<T: Element>(&self, geometry: &Geometry2d) -> f64 {
@@ -91,6 +109,10 @@ impl Costs {
             + tiles * (channels * self.input + filters * self.output)
             + backs * channels * filters * self.sums
     }
+}
+
+fn channels_times_filters(geometry: &Geometry2d) -> f64 {
+    geometry.in_channels as f64 * geometry.out_channels as f64
 }
 
 #[cfg(test)]
@@ -114,6 +136,18 @@ mod tests {
         let filters = if cfg!(target_pointer_width = "64") { 4096 } else { 2048 };
         assert_eq!(chosen(1, 224, 4, filters), None);
         assert_eq!(chosen(1, 1, 64, 64), None);
+    }
+
+    #[test]
+    fn a_kernel_that_is_used_once_wants_more_tiles() {
+        let chosen = |batch, side, channels| {
+            let window = Window2d::new(3).padding(Padding::Same);
+            let geometry = window.conv(&[batch, side, side, channels], &[3, 3, channels, channels]);
+            choose_once(&geometry.unwrap())
+        };
+        assert_eq!(chosen(1, 7, 512), None);
+        assert_eq!(chosen(4, 7, 512), Some(TileSize::Two));
+        assert_eq!(chosen(1, 14, 256), Some(TileSize::Four));
     }
 
     #[test]

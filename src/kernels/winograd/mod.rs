@@ -20,7 +20,7 @@ mod output;
 mod points;
 mod tiling;
 
-pub(super) use cost::{choose, choose_gradient, forecast};
+pub(super) use cost::{choose, choose_gradient, choose_once, forecast};
 pub(super) use driver::{Kernel, forward};
 pub(super) use gradient::backward_kernel;
 pub(super) use kernel::WinogradKernel;
