@@ -22,8 +22,8 @@ use super::patches::Patches;
 use super::plan::Algorithm;
 use super::winograd::{self, TileSize, WinogradKernel};
 use super::{depthwise, direct};
+use crate::Element;
 use crate::geometry::Geometry2d;
-use crate::{Accuracy, Element};
 pub(crate) use input_gradient::backward_input;
 pub(crate) use kernel_gradient::backward_kernel;
 
@@ -113,7 +113,7 @@ fn convolve<T: Element>(
     if out.is_empty() {
         return;
     }
-    match winograd::choose_once(geometry).filter(|_| geometry.accuracy == Accuracy::Fast) {
+    match winograd::choose_once(geometry) {
         Some(tiles) => winograd::forward(input, winograd::Kernel::Once(kernel, tiles), geometry, after, out),
         None => {
             let patches = Patches::of_input(input, geometry);
@@ -145,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Padding, Window2d};
+    use crate::{Accuracy, Padding, Window2d};
 
     /// Small whole numbers, whose sums are exact in any order.
     fn numbers(len: usize, salt: usize) -> Vec<f32> {

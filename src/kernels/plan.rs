@@ -8,8 +8,8 @@ use super::matmul::MR;
 use super::patches::Patches;
 use super::simd::{Isa, isa};
 use super::winograd::{self, TileSize};
+use crate::Element;
 use crate::geometry::Geometry2d;
-use crate::{Accuracy, Element};
 
 /// How a convolution is computed.
 ///
@@ -38,13 +38,10 @@ impl Algorithm {
         if GroupWeights::<T>::suit(geometry) {
             return Algorithm::GroupVectors;
         }
-        match geometry.accuracy {
-            Accuracy::Strict => Algorithm::ImplicitGemm,
-            Accuracy::Fast => match winograd::choose::<T>(geometry) {
-                Some(TileSize::Two) => Algorithm::WinogradF2,
-                Some(TileSize::Four) => Algorithm::WinogradF4,
-                None => Algorithm::ImplicitGemm,
-            },
+        match winograd::choose::<T>(geometry) {
+            Some(TileSize::Two) => Algorithm::WinogradF2,
+            Some(TileSize::Four) => Algorithm::WinogradF4,
+            None => Algorithm::ImplicitGemm,
         }
     }
 }
@@ -60,8 +57,8 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// How a layer will compute a convolution: from [`Conv2D::plan`](crate::Conv2D::plan). It depends on the shapes, the
-/// instruction set and the [`Accuracy`]; of the current thread pool only the scratch does.
+/// How a layer will compute a convolution at inference: from [`Conv2D::plan`](crate::Conv2D::plan). It depends on the shapes, the
+/// instruction set and the [`Accuracy`](crate::Accuracy); of the current thread pool only the scratch does.
 ///
 /// ```
 /// use striate::{Conv2D, Padding};
@@ -165,7 +162,7 @@ impl fmt::Display for Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Padding, Window2d};
+    use crate::{Accuracy, Padding, Window2d};
 
     #[test]
     fn scratch_is_bounded_whatever_the_window() {

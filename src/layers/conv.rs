@@ -216,7 +216,7 @@ impl<T: Element> Conv2D<T> {
         self
     }
 
-    /// How the layer would compute maps of this shape: the algorithm, its tile, its scratch, and how near it is
+    /// How the layer would compute maps of this shape at inference: the algorithm, its tile, its scratch, and how near it is
     /// expected to come to the processor's limit.
     ///
     /// # Errors

@@ -4,20 +4,20 @@
 use std::ops::Range;
 
 use super::is_depthwise;
+use crate::Element;
 use crate::geometry::Geometry2d;
-use crate::kernels::aligned::room;
+use crate::kernels::aligned::{room, slack};
 use crate::kernels::depthwise_gradient;
 use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::field::{self, Field};
 use crate::kernels::kept::with_kept;
-use crate::kernels::matmul::{Block, Finish, Left, Row};
+use crate::kernels::matmul::{Block, Finish, Left, MR, Row};
 use crate::kernels::panels::{Panels, pack_rows, panels_len};
 use crate::kernels::patches::Patches;
 use crate::kernels::pieces::{each_chunk, even_pieces};
 use crate::kernels::simd::isa;
 use crate::kernels::threads::threads;
 use crate::kernels::{sum, winograd};
-use crate::{Accuracy, Element};
 
 /// The most positions that are multiplied at a time: a panel of their gradients stays in the first-level cache.
 const BLOCK: usize = 256;
@@ -58,9 +58,7 @@ pub(crate) fn backward_kernel<T: Element>(
     if is_depthwise(geometry) {
         return depthwise_gradient::kernel_gradient(&Patches::of_input(input, geometry), grad, out);
     }
-    if let Some(size) =
-        winograd::choose_gradient::<T>(geometry).filter(|_| geometry.accuracy == Accuracy::Fast)
-    {
+    if let Some(size) = winograd::choose_gradient::<T>(geometry) {
         return winograd::backward_kernel(input, grad, geometry, size, out);
     }
     let patches = Patches::of_input(input, geometry);
@@ -127,11 +125,13 @@ struct Strip<T> {
 
 impl<T: Element> Strip<T> {
     /// An odd number of cache lines.
-    const PITCH: usize = CHUNK_ROWS + 64 / size_of::<T>();
+    const PITCH: usize = CHUNK_ROWS + slack::<T>();
 
     /// Copies the first `count` numbers of each row of `values` here.
     fn copy(&mut self, values: &[T], rows: &[Row], count: usize) -> Left<'_, T> {
-        Row::dense(&mut self.rows, rows.len(), Self::PITCH);
+        if self.rows.len() != rows.len() {
+            Row::dense(&mut self.rows, rows.len(), Self::PITCH);
+        }
         let strip = room(&mut self.values, rows.len() * Self::PITCH);
         for (row, out) in rows.iter().zip(strip.chunks_exact_mut(Self::PITCH)) {
             out[..count].copy_from_slice(&values[row.start..][..count]);
@@ -197,7 +197,8 @@ impl<T: Element> Problem<'_, T> {
                 let in_run = rows.start.max(begin) - begin..rows.end.min(begin + runs.length()) - begin;
                 for (first, count) in even_pieces(in_run, CHUNK_ROWS) {
                     let values = &values[runs.offset(run) + first..];
-                    let left = if self.geometry.in_channels * size_of::<T>() > 64 {
+                    // What is read once, and what neighbouring positions share lines of, is read where it lies.
+                    let left = if count > MR && self.geometry.in_channels > slack::<T>() {
                         strip.copy(values, starts, count)
                     } else {
                         Left::Columns { values, rows: starts, first: 0, ahead: 0 }

@@ -4,11 +4,11 @@ use super::TileSize;
 use super::blocking::{Blocking, MANY_TILES};
 use super::gradient::Summing;
 use super::tiling::Tiling;
-use crate::Element;
 use crate::geometry::{Geometry2d, WindowAxis};
 use crate::kernels::direct::{self, reading_cost};
 use crate::kernels::simd::isa;
 use crate::kernels::threads::threads;
+use crate::{Accuracy, Element};
 
 /// What an implementation costs beyond its multiplications, all in multiplications at the processor's best speed.
 /// Measured on Zen 3, `kernel` and `sums` on Sapphire Rapids.
@@ -37,7 +37,7 @@ const PRODUCT: f64 = 1.15;
 /// Winograd's transform costs accuracy and memory: it must gain as much as this.
 const GAIN: f64 = 1.15;
 
-/// The tiles that the convolution is fastest with; `None` if Winograd's transform cannot compute it, or does not pay.
+/// The tiles that the convolution is fastest with; `None` if Winograd's transform cannot compute it, may not, or does not pay.
 pub(crate) fn choose<T: Element>(geometry: &Geometry2d) -> Option<TileSize> {
     fastest(geometry, |costs| costs.of::<T>(geometry), || direct::cost::<T>(geometry))
 }
@@ -65,7 +65,8 @@ fn fastest(geometry: &Geometry2d, cost: impl Fn(&Costs) -> f64, plain: impl Fn()
 
 fn suits(geometry: &Geometry2d) -> bool {
     let plain = |axis: WindowAxis| axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1;
-    plain(geometry.rows) && plain(geometry.cols) && geometry.groups == 1
+    let allowed = geometry.accuracy == Accuracy::Fast;
+    allowed && plain(geometry.rows) && plain(geometry.cols) && geometry.groups == 1
 }
 
 /// The scratch of a thread in bytes, and the time in multiplications at the processor's best speed.
@@ -102,7 +103,7 @@ impl Costs {
     fn of_gradient<T: Element>(&self, geometry: &Geometry2d) -> f64 {
         let [channels, filters] = [geometry.in_channels, geometry.out_channels].map(|n| n as f64);
         let tiles = Tiling::new(geometry, self.size.outputs()).tiles();
-        let (blocks, backs) = Summing::new::<T>(geometry, self.size).counts(tiles);
+        let (blocks, backs) = Summing::new::<T>(geometry, self.size).blocks_and_backs(tiles);
         let [tiles, blocks, backs] = [tiles, blocks, backs].map(|n| n as f64);
         let products = PRODUCT * self.size.points() as f64 * (tiles + blocks * START) * channels * filters;
         products

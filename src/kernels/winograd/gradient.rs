@@ -28,9 +28,10 @@ use crate::kernels::simd::{Isa, Kernel, Simd, isa, unrolled};
 use crate::kernels::sum;
 use crate::kernels::threads::threads;
 
-/// Bytes of tiles that are transformed before they are multiplied: they stay in a third-level cache.
+/// The most bytes of a block of tiles, transformed, so that it stays in a third-level cache.
 const BLOCK_BYTES: usize = 8 << 20;
-/// The same where their products are added up before they are transformed: with these, in the second-level cache.
+/// The same together with the sums at all points, where products are added to these: a second-level cache, as far as they
+/// leave room in it.
 const NEAR_BYTES: usize = 3 << 19;
 /// Bytes of a group of filters of these, transformed, at a point: they stay in the first-level cache.
 const PANEL_BYTES: usize = 16 << 10;
@@ -38,14 +39,13 @@ const PANEL_BYTES: usize = 16 << 10;
 const FEW_TILES: usize = 48;
 /// The most channels whose products with a group of filters stay in the second-level cache.
 const NEAR_CHANNELS: usize = 48;
-/// The most bytes of the sums at all points, if they are to be added up: more take longer to read and write than the way
-/// back.
+/// The most bytes of the sums at all points that are worth keeping: to read and write more takes longer than the way back.
 const SUMS_BYTES: usize = 10 << 20;
-/// The most pieces that tiles are cut into, to be summed apart; the fewest tiles of a piece, and the most elements of all
+/// The most pieces that tiles are cut into, to be summed apart; the fewest tiles of a piece, and the most bytes of all
 /// their sums.
 const PIECES: usize = 16;
 const PIECE_TILES: usize = 64;
-const APART_ELEMENTS: usize = 1 << 23;
+const APART_BYTES: usize = 24 << 20;
 
 /// The gradient of a kernel of 3x3 that moves by one, without dilation and groups, as
 /// [`conv::backward_kernel`](crate::kernels::conv::backward_kernel) has it, but for the bias.
@@ -56,9 +56,19 @@ pub(crate) fn backward_kernel<T: Element>(
     size: TileSize,
     out: &mut [T],
 ) {
+    sum_up(input, grad, geometry, (size, Summing::new::<T>(geometry, size)), out);
+}
+
+/// The same, with tiles of that size and summed that way.
+pub(super) fn sum_up<T: Element>(
+    input: &[T],
+    grad: &[T],
+    geometry: &Geometry2d,
+    (size, summing): (TileSize, Summing),
+    out: &mut [T],
+) {
     let tiling = Tiling::new(geometry, size.outputs());
     let threads = threads(geometry.multiplications() as usize);
-    let summing = Summing::new::<T>(geometry, size);
     let problem = Problem { input, grad, tiling, isa: isa(), size, summing, threads };
     match size {
         TileSize::Two => problem.compute::<Two, 2, 4>(out),
@@ -70,10 +80,10 @@ pub(crate) fn backward_kernel<T: Element>(
 #[derive(Clone, Copy)]
 pub(super) struct Summing {
     /// How many tiles are transformed at a time, at most.
-    block: usize,
+    pub(super) block: usize,
     /// Into how many pieces the tiles are cut, whose products are added up at every point; if none, the products of each
     /// block are transformed back.
-    pieces: Option<usize>,
+    pub(super) pieces: Option<usize>,
 }
 
 impl Summing {
@@ -83,20 +93,23 @@ impl Summing {
         let tile = points * (channels + filters) * size_of::<T>();
         let panel = PANEL_BYTES / (GROUP * size_of::<T>());
         let block = |bytes: usize| (bytes / tile).min(panel).max(FEW_TILES);
-        let sums = points * channels * filters.next_multiple_of(GROUP);
+        let sums = points * channels * filters.next_multiple_of(GROUP) * size_of::<T>();
         let once = block(BLOCK_BYTES);
-        if tiles <= once || sums * size_of::<T>() > SUMS_BYTES {
+        if tiles <= once || sums > SUMS_BYTES {
             return Summing { block: once, pieces: None };
         }
-        let near = block(NEAR_BYTES.saturating_sub(sums * size_of::<T>()));
-        let most = PIECES.min(APART_ELEMENTS / sums).min(tiles / PIECE_TILES).max(1);
+        let near = block(NEAR_BYTES.saturating_sub(sums));
+        let most = PIECES.min(APART_BYTES / sums).min(tiles / PIECE_TILES).max(1);
+        // A power of two, so that 2 or 4 threads end together.
         Summing { block: near, pieces: Some(1 << most.ilog2()) }
     }
 
-    /// How many blocks `tiles` tiles are, and how many times the sums are transformed back.
-    pub(super) fn counts(self, tiles: usize) -> (usize, usize) {
-        let blocks = tiles.div_ceil(self.block);
-        (blocks, if self.pieces.is_some() { 1 } else { blocks })
+    /// How many blocks `tiles` tiles are, and how many times sums are transformed back.
+    pub(super) fn blocks_and_backs(self, tiles: usize) -> (usize, usize) {
+        match self.pieces {
+            Some(pieces) => (pieces * tiles.div_ceil(pieces).div_ceil(self.block), 1),
+            None => (tiles.div_ceil(self.block), tiles.div_ceil(self.block)),
+        }
     }
 }
 
@@ -132,8 +145,8 @@ struct Tiles<'a, T> {
 struct Sums<T>(Vec<T>);
 
 impl<T: Element> Problem<'_, T> {
-    /// Threads share the channels, as far as there are more of them than pieces. Each transforms all that it needs by
-    /// itself, though others need the same tiles of the gradient: to fetch those from another's cache would take longer.
+    /// Where there are more threads than pieces, they share the channels. Each transforms all that it needs by itself,
+    /// though others need the same tiles of the gradient: to fetch those from another's cache would take longer.
     fn compute<X: Transform<M, N>, const M: usize, const N: usize>(&self, out: &mut [T]) {
         let Geometry2d { in_channels, out_channels: filters, .. } = self.tiling.geometry;
         let shares = self.threads.div_ceil(self.summing.pieces.unwrap_or(1));
@@ -339,7 +352,9 @@ struct Back<'a, 'b, T, const N: usize> {
     /// From one channel of a row of `out` to the next.
     row: usize,
     out: &'a mut Rows<'b, T>,
+    /// Where in it the first of these channels is.
     at: usize,
+    /// Whether what `out` holds is overwritten, not added to.
     writes: bool,
 }
 
@@ -357,27 +372,27 @@ impl<T: Element, const N: usize> Kernel<T> for Back<'_, '_, T, N> {
         };
         let matrix = transform.splat(simd);
         for (place, channel) in (at..).zip(channels) {
-            let place = place * row + filters.start..place * row + filters.end;
-            let out: [&mut [T]; 9] = out.part(0, place);
+            let columns = place * row + filters.start..place * row + filters.end;
+            let out: [&mut [T]; 9] = out.part(0, columns);
             for lane in (0..filters.len()).step_by(S::LANES) {
-                let at = |point: usize| &sums[point * point_len + channel * GROUP + lane..];
+                let sum = |point: usize| &sums[point * point_len + channel * GROUP + lane..];
                 let mut half = [[simd.splat(T::zero()); N]; 3];
                 for j in 0..N {
                     let mut column = [simd.splat(T::zero()); N];
                     for i in 0..N {
-                        column[i] = simd.load(at(i * N + j));
+                        column[i] = simd.load(sum(i * N + j));
                     }
-                    let sums = transposed::<T, S, N>(simd, &matrix, &column);
+                    let column = transposed::<T, S, N>(simd, &matrix, &column);
                     for i in 0..3 {
-                        half[i][j] = sums[i];
+                        half[i][j] = column[i];
                     }
                 }
                 for i in 0..3 {
-                    let sums = transposed::<T, S, N>(simd, &matrix, &half[i]);
+                    let taps = transposed::<T, S, N>(simd, &matrix, &half[i]);
                     for j in 0..3 {
                         let out = &mut out[3 * i + j][lane..];
                         let old = if writes { simd.splat(T::zero()) } else { simd.load_up_to(out) };
-                        simd.store_up_to(simd.add(old, sums[j]), out);
+                        simd.store_up_to(simd.add(old, taps[j]), out);
                     }
                 }
             }

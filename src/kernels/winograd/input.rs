@@ -7,6 +7,7 @@ use super::blocking::Slice;
 use super::points::Transform;
 use super::tiling::Tiling;
 use crate::Element;
+use crate::kernels::aligned::room;
 use crate::kernels::simd::{Kernel, Simd, unrolled};
 
 /// Channels that are handled together: as many as the widest vector has lanes.
@@ -26,7 +27,7 @@ pub(super) struct InputTransform<'a, T, X, const M: usize, const N: usize> {
 }
 
 /// A tile that reaches into the padding, or whose channels do not fill lines.
-pub(super) type InputScratch<T> = Vec<[T; LINE]>;
+pub(super) type InputScratch<T> = Vec<T>;
 
 /// The most elements of an [`InputScratch`].
 pub(super) fn input_scratch(points: usize, point_stride: usize) -> usize {
@@ -52,8 +53,9 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
                     Positions { values, row_stride: row_stride / LINE, col_stride: all / LINE }
                 }
                 None => {
-                    gather::<T, N>(self.source, self.tiling, tile, &channels, self.scratch);
-                    Positions { values: self.scratch, row_stride: N * lines, col_stride: lines }
+                    let (patch, _) = room(self.scratch, N * N * lines * LINE).as_chunks_mut();
+                    gather::<T, N>(self.source, self.tiling, tile, &channels, patch);
+                    Positions { values: patch, row_stride: N * lines, col_stride: lines }
                 }
             };
             let (out, _) = out.as_chunks_mut::<LINE>();
@@ -113,12 +115,11 @@ fn gather<T: Element, const N: usize>(
     tiling: &Tiling,
     tile: usize,
     channels: &Range<usize>,
-    out: &mut Vec<[T; LINE]>,
+    out: &mut [[T; LINE]],
 ) {
     let place = tiling.place(tile);
     let (rows, cols) = (tiling.geometry.rows, tiling.geometry.cols);
     let lines = channels.len().div_ceil(LINE);
-    out.resize(N * N * lines, [T::zero(); LINE]);
     for (index, out) in out.chunks_exact_mut(lines).enumerate() {
         let (i, j) = (index / N, index % N);
         let (Some(row), Some(col)) = (rows.source(place.row, i), cols.source(place.col, j)) else {

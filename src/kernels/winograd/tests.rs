@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::blocking::Blocking;
+use super::gradient::{Summing, sum_up};
 use super::tiling::Tiling;
 use super::*;
 use crate::geometry::Geometry2d;
@@ -155,12 +156,17 @@ proptest! {
         // Sums of few products hardly average their rounding errors out.
         let few = if geometry.multiplications() < 64 * want.len() as u64 { 2.0 } else { 1.0 };
         for (size, factor) in [(TileSize::Two, 8.0), (TileSize::Four, 24.0)] {
-            let mut out = vec![f32::NAN; want.len()];
-            backward_kernel(&x, &grad, &geometry, size, &mut out);
-            for (index, (got, want)) in out.iter().zip(&want).enumerate() {
-                let size = (0..9).map(|tap| sizes[tap * channels + index % channels]).fold(0.0, f64::max);
-                let bound = 2_f64.powi(-24) * (few * factor * size + want.abs());
-                prop_assert!((f64::from(*got) - want).abs() <= bound, "{got} for {want} in {geometry:?}");
+            let tiles = Tiling::new(&geometry, size.outputs()).tiles();
+            let blocks = Summing { block: 5, pieces: None };
+            let pieces = Summing { block: 3, pieces: Some(tiles.min(4)) };
+            for summing in [Summing::new::<f32>(&geometry, size), blocks, pieces] {
+                let mut out = vec![f32::NAN; want.len()];
+                sum_up(&x, &grad, &geometry, (size, summing), &mut out);
+                for (index, (got, want)) in out.iter().zip(&want).enumerate() {
+                    let size = (0..9).map(|tap| sizes[tap * channels + index % channels]).fold(0.0, f64::max);
+                    let bound = 2_f64.powi(-24) * (few * factor * size + want.abs());
+                    prop_assert!((f64::from(*got) - want).abs() <= bound, "{got} for {want} in {geometry:?}");
+                }
             }
         }
     }
