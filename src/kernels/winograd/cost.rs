@@ -147,7 +147,7 @@ mod tests {
             choose_once(&geometry.unwrap())
         };
         assert_eq!(chosen(1, 7, 512), None);
-        assert_eq!(chosen(4, 7, 512), Some(TileSize::Two));
+        assert_eq!(chosen(4, 7, 512), Some(TileSize::Four));
         assert_eq!(chosen(1, 14, 256), Some(TileSize::Four));
     }
 
