@@ -145,6 +145,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::kernels::epilogue::Bend;
+    use crate::kernels::on;
     use crate::{Accuracy, Padding, Window2d};
 
     /// Small whole numbers, whose sums are exact in any order.
@@ -242,6 +244,34 @@ mod tests {
             prop_assert_eq!(out, dw);
             let each = |filter| grad.iter().skip(filter).step_by(geometry.out_channels).sum();
             prop_assert_eq!(sums, (0..geometry.out_channels).map(each).collect::<Vec<f32>>());
+        }
+    }
+
+    #[test]
+    fn a_kernel_whose_panels_are_too_large_is_taken_in_slices() {
+        // A map with padding, whose lines are cut; nine runs a window; and a dense layer.
+        let windows = [
+            (Window2d::new(3).padding(Padding::Same), [1, 4, 5, 300], [3, 3, 300, 70]),
+            (Window2d::new(3).dilation(2).padding(Padding::Same), [2, 3, 4, 290], [3, 3, 290, 33]),
+            (Window2d::new(1), [7, 1, 1, 5000], [1, 1, 5000, 130]),
+        ];
+        for (window, input, kernel_shape) in windows {
+            let geometry = window.accuracy(Accuracy::Strict).conv(&input, &kernel_shape).unwrap();
+            let x = numbers(len(geometry.input_shape()), 1);
+            let kernel = numbers(len(geometry.kernel_shape()), 2);
+            let (bias, residual) =
+                (numbers(geometry.out_channels, 3), numbers(len(geometry.output_shape()), 5));
+            let mut want: Vec<f32> =
+                bias.iter().cycle().zip(&residual).map(|(bias, residual)| bias + residual).collect();
+            each_product(&geometry, |input, weight, output| want[output] += x[input] * kernel[weight]);
+            want.iter_mut().for_each(|y| *y = y.max(0.0));
+            let bend = Bend::Clamp(0.0, f32::INFINITY);
+            let after = Epilogue { residual: Some(&residual), bend, ..Epilogue::bias(Some(&bias)) };
+            for threads in [1, 2] {
+                let mut out = vec![f32::NAN; want.len()];
+                on(threads, || forward_once(&x, &kernel, &geometry, after, &mut out));
+                assert_eq!(out, want, "{geometry:?} with {threads} threads");
+            }
         }
     }
 }

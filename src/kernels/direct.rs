@@ -10,7 +10,7 @@ use super::field::{Field, Scratch, in_place};
 use super::kept::with_kept;
 use super::kernel_matrix::KernelMatrix;
 use super::matmul::{Block, Finish, Residual};
-use super::panels::{PackedMatrix, Panels, each_panel_of, panel_width};
+use super::panels::{PackedMatrix, Panels, panel_width, panels_len};
 use super::patches::Patches;
 use super::pieces::each_chunk;
 use super::simd::isa;
@@ -40,7 +40,7 @@ pub(super) enum Right<'a, T: Element> {
 #[derive(Default)]
 struct Memory<T> {
     field: Scratch<T>,
-    panel: Vec<T>,
+    panels: Vec<T>,
 }
 
 /// The products of all patches with the kernels of their groups, and what comes `after`.
@@ -68,13 +68,13 @@ pub(super) fn correlate<T: Element>(
     }
     // The filters `piece` of the positions from `first` on.
     let compute = |first: usize, piece: Range<usize>, mut out: Rows<'_, T>| {
-        with_kept(|Memory { field: scratch, panel: room_of_panel }: &mut Memory<T>| {
+        with_kept(|Memory { field: scratch, panels }: &mut Memory<T>| {
             field.fill(scratch, first..first + out.len());
             let residual = after.residual.map(|all| &all[first * filters + piece.start..]);
             let residual = residual.map(|values| Residual { values, stride: filters });
-            let store = |filters: Range<usize>| {
+            let finish = |filters: Range<usize>| {
                 let bias = after.bias.map(|bias| &bias[filters]);
-                Finish::Store { bias, residual, bend: after.bend }
+                Finish { bias, adds: false, residual, bend: after.bend }
             };
             match right {
                 Right::Packed(groups) => {
@@ -85,21 +85,29 @@ pub(super) fn correlate<T: Element>(
                         let columns =
                             piece.start.max(start) - start..piece.end.min(start + group_out) - start;
                         let place = start + columns.start - piece.start;
-                        let finish = store(start..start + group_out);
+                        let finish = finish(start..start + group_out);
                         let left = field.left(scratch, group * group_in);
                         let right = right.as_panels();
                         Block { left, right, columns, out: &mut out, place, finish }.compute();
                     }
                 }
-                // Each panel meets all positions while it is in the second-level cache.
+                // Each slice of the kernel meets all positions while it is in the second-level cache.
                 Right::Once(kernel) => {
-                    let panels = each_panel_of::<T>(isa, k, filters);
-                    for panel in panels.filter(|panel| piece.contains(&panel.first)) {
-                        let values = room(room_of_panel, k * panel.width);
-                        kernel.pack_panel(&panel, values);
-                        let columns = panel.first..filters.min(panel.first + panel.width);
-                        let finish = store(columns.clone());
-                        let (left, right) = (field.left(scratch, 0), Panels::whole(isa, k, values));
+                    let [tall, wide] = kernel.slice(isa);
+                    let slices = piece.clone().step_by(wide).flat_map(|first| {
+                        let columns = first..piece.end.min(first + wide);
+                        field.slices(scratch, tall).map(move |(rows, left)| (rows, columns.clone(), left))
+                    });
+                    let mut slices = slices.peekable();
+                    while let Some((rows, columns, left)) = slices.next() {
+                        let panels = room(panels, panels_len::<T>(isa, rows.len(), columns.len()));
+                        kernel.pack(isa, rows.clone(), columns.clone(), panels);
+                        // While a part of a panel is multiplied, the memory has time for the next part.
+                        let next = slices.peek().filter(|_| tall < k);
+                        let ahead =
+                            next.and_then(|(rows, columns, _)| kernel.ahead(rows.clone(), columns.clone()));
+                        let right = Panels { ahead, ..Panels::whole(isa, rows.len(), panels) };
+                        let finish = finish(columns.clone()).of_slice(rows.start == 0, rows.end == k);
                         let (columns, place) = (0..columns.len(), columns.start - piece.start);
                         Block { left, right, columns, out: &mut out, place, finish }.compute();
                     }

@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use super::matmul::{Left, Row};
 use super::patches::Patches;
+use super::pieces::even_pieces;
 use super::simd::Runs;
 use crate::Element;
 
@@ -91,8 +92,34 @@ impl<'a, T: Element> Field<'a, T> {
     /// [`fill`](Self::fill) with the same positions.
     pub(super) fn left<'s>(&'s self, scratch: &'s Scratch<T>, channel: usize) -> Left<'s, T> {
         let (values, rows, runs) = self.seen(scratch, channel);
-        let all_live = self.layout != Layout::Padded || runs.numbers() <= SHORT_PATCH;
-        Left::Runs { values, rows, runs, all_live }
+        Left::Runs { values, rows, runs, live_from: self.has_blanks().then_some(0) }
+    }
+
+    /// The left factor of all channels in slices of at most `most` of its columns: which they are, and the slice.
+    pub(super) fn slices<'s>(
+        &'s self,
+        scratch: &'s Scratch<T>,
+        most: usize,
+    ) -> impl Iterator<Item = (Range<usize>, Left<'s, T>)> {
+        let (values, rows, runs) = self.seen(scratch, 0);
+        let whole = runs.numbers() <= most;
+        let (count, length) = if whole { (1, runs.numbers()) } else { (runs.count(), runs.length()) };
+        (0..count).flat_map(move |run| {
+            even_pieces(0..length, most).map(move |(first, count)| {
+                let columns = run * length + first..run * length + first + count;
+                if whole {
+                    return (columns, self.left(scratch, 0));
+                }
+                let values = &values[runs.offset(run) + first..];
+                let live_from = self.has_blanks().then_some(runs.line(run));
+                (columns, Left::Runs { values, rows, runs: Runs::one(count), live_from })
+            })
+        })
+    }
+
+    /// Whether it pays to pass over lines that are padding.
+    fn has_blanks(&self) -> bool {
+        self.layout == Layout::Padded && self.runs.numbers() > SHORT_PATCH
     }
 
     /// The same as what it consists of: the numbers, where the positions' rows start, and how these run.

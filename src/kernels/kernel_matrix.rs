@@ -2,11 +2,18 @@
 
 use std::ops::Range;
 
-use super::panels::{Panel, each_panel_of};
+use super::ahead::Ahead;
+use super::panels::{Panel, each_panel_of, pack_rows, panel_width};
 use super::simd::Isa;
 use super::transpose::transpose;
 use crate::Element;
 use crate::geometry::Sampling;
+
+/// Bytes to pack at a time where a panel would be too large: they stay in a second-level cache.
+const SLICE_BYTES: usize = 512 << 10;
+/// Numbers of a row to pack at a time there: where each row begins a page of its own, finding that takes as long as
+/// multiplying with what is read of it.
+const STRETCH: usize = 1024;
 
 /// A kernel of one group as a matrix: a row for each tap and channel, a column for each filter.
 #[derive(Clone, Copy)]
@@ -76,20 +83,39 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
         }
     }
 
-    /// Writes panels for `isa`.
-    pub(super) fn pack(&self, isa: Isa, panels: &mut [T]) {
-        let (k, n) = self.size();
-        for panel in each_panel_of::<T>(isa, k, n) {
-            self.pack_panel(&panel, &mut panels[panel.first * k..][..k * panel.width]);
+    /// Packs the columns `columns` of the rows `rows`, which are all if the kernel is turned round, for `isa`.
+    pub(super) fn pack(&self, isa: Isa, rows: Range<usize>, columns: Range<usize>, panels: &mut [T]) {
+        if let Some(values) = self.in_order() {
+            let from = &values[rows.start * self.columns + columns.start..];
+            return pack_rows(isa, (from, self.columns), (rows.len(), columns.len()), panels);
+        }
+        assert_eq!(rows, 0..self.size().0);
+        for Panel { first, width } in each_panel_of::<T>(isa, rows.len(), columns.len()) {
+            let panel = &mut panels[first * rows.len()..][..rows.len() * width];
+            let count = width.min(columns.len() - first);
+            let start = columns.start + first;
+            self.copy(start..start + count, width, panel);
+            if count < width {
+                panel.chunks_exact_mut(width).for_each(|row| row[count..].fill(T::zero()));
+            }
         }
     }
 
-    /// Writes one panel.
-    pub(super) fn pack_panel(&self, &Panel { first, width }: &Panel, out: &mut [T]) {
-        let count = width.min(self.columns - first);
-        self.copy(first..first + count, width, out);
-        if count < width {
-            out.chunks_exact_mut(width).for_each(|row| row[count..].fill(T::zero()));
+    /// How many rows and columns to pack at a time: a panel while that stays in a second-level cache; else some rows in
+    /// long stretches, unless these are transposed.
+    pub(super) fn slice(&self, isa: Isa) -> [usize; 2] {
+        let (rows, columns) = self.size();
+        let width = panel_width::<T>(isa, rows);
+        if self.turned.is_some() || width == panel_width::<T>(isa, 1) {
+            return [rows, width];
         }
+        let stretch = columns.min(STRETCH);
+        [SLICE_BYTES / size_of::<T>() / stretch, stretch]
+    }
+
+    /// Where the columns `columns` of the rows `rows` lie, unless they are transposed.
+    pub(super) fn ahead(&self, rows: Range<usize>, columns: Range<usize>) -> Option<Ahead<'a, T>> {
+        let values = &self.in_order()?[rows.start * self.columns + columns.start..rows.end * self.columns];
+        Some(Ahead::rows(values, columns.len(), self.columns))
     }
 }

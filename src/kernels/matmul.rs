@@ -17,7 +17,6 @@ use super::kept::with_kept;
 use super::panels::{PackedMatrix, Panels, across, next_panel};
 use super::pieces::{each_chunk, equal_pieces};
 use super::simd::{Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, Strands, unrolled};
-use super::sum;
 use super::threads::threads;
 use crate::Element;
 
@@ -39,9 +38,9 @@ const BLOCK_ROWS: usize = 16 * MR;
 /// The left factor of a product, read in place.
 #[derive(Clone, Copy)]
 pub(crate) enum Left<'a, T> {
-    /// Each row is a chain of runs, which lie at the same distances from the start of every row. If `all_live`, no line of
-    /// any row is to be passed over.
-    Runs { values: &'a [T], rows: &'a [Row], runs: Runs, all_live: bool },
+    /// Each row is a chain of runs, which lie at the same distances from the start of every row. The first of its lines is
+    /// the line `live_from` of those of which a row says which are live; without that, all are.
+    Runs { values: &'a [T], rows: &'a [Row], runs: Runs, live_from: Option<usize> },
     /// The transpose of what lies in memory: row `i` is number `first + i` of each line, wherever the lines start. What
     /// lies `ahead` of a number is used soon; unless that is zero, it is asked for.
     Columns { values: &'a [T], rows: &'a [Row], first: usize, ahead: usize },
@@ -62,13 +61,17 @@ impl Row {
     }
 }
 
-/// What becomes of a finished tile.
+/// What becomes of a product.
 #[derive(Clone, Copy)]
-pub(crate) enum Finish<'a, T> {
-    /// The output is overwritten with the product, the bias of each column and the residual added, and bent.
-    Store { bias: Option<&'a [T]>, residual: Option<Residual<'a, T>>, bend: Bend<T> },
-    /// The product is added to the output.
-    Add,
+pub(crate) struct Finish<'a, T> {
+    /// The sums of each column start from it.
+    pub(crate) bias: Option<&'a [T]>,
+    /// They are added to the output, which is otherwise overwritten.
+    pub(crate) adds: bool,
+    /// Added to them.
+    pub(crate) residual: Option<Residual<'a, T>>,
+    /// Applied in the end.
+    pub(crate) bend: Bend<T>,
 }
 
 /// A matrix of the same rows and columns as an output.
@@ -166,18 +169,13 @@ impl<T: Element> Block<'_, '_, T> {
         (columns, across): (Range<usize>, usize),
     ) {
         let mut room = [T::zero(); MAX_PANEL * MAX_LANES];
-        let start = match self.finish {
-            Finish::Store { bias: Some(bias), .. } => {
-                let bias = &bias[self.columns.start..][columns.clone()];
-                match bias.len() % S::LANES {
-                    0 => bias,
-                    _ => {
-                        room[..bias.len()].copy_from_slice(bias);
-                        &room[..across * S::LANES]
-                    }
-                }
+        let start = match self.finish.bias.map(|bias| &bias[self.columns.start..][columns.clone()]) {
+            None => &[],
+            Some(bias) if bias.len() % S::LANES == 0 => bias,
+            Some(bias) => {
+                room[..bias.len()].copy_from_slice(bias);
+                &room[..across * S::LANES]
             }
-            Finish::Store { bias: None, .. } | Finish::Add => &[],
         };
         let tiles = Tiles { block: self, rows, columns, start };
         tiles! { tiles, simd, across, size, 4 x [1 2 3 4 5 6] 2 x [1 2 3 4 5 6 7 8 9 10 11 12] 1 x [1 2 3 4 5 6 12] }
@@ -204,21 +202,31 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
         let tiles = &mut self.0;
         for row in tiles.rows.clone().step_by(M) {
             match tiles.block.left {
-                Left::Runs { values, rows, runs, all_live } => {
+                Left::Runs { values, rows, runs, live_from } => {
                     let rows = &rows[row..][..M];
-                    let lines = if all_live { 0..runs.lines() } else { live_lines(rows) };
+                    let lines =
+                        live_from.map_or(0..runs.lines(), |first| live_lines(rows, first, runs.lines()));
                     let left = Strands::<T, M>::new(values, |i| rows[i].start, runs);
                     let all = tiles.block.out.len().div_ceil(M);
                     let this = row / M;
-                    let partial = tiles.block.right.rows.len() < tiles.block.right.k;
-                    tiles.each_panel::<S, M, V>(simd, row, |panel, next, mut sums| {
-                        // Each tile of rows brings its share of the next panel near.
-                        let large = partial || size_of_val(panel) >= LARGE_PANEL;
+                    let Panels { k, rows: ref used, ahead, .. } = tiles.block.right;
+                    let partial = used.len() < k;
+                    let columns = tiles.block.columns.len().next_multiple_of(S::LANES);
+                    tiles.each_panel::<S, M, V>(simd, row, |(first, panel), next, mut sums| {
+                        // Each tile of rows brings its share of the next panel near, or each tile one of what comes
+                        // after all panels.
+                        let large = partial || size_of_val(panel) >= LARGE_PANEL || ahead.is_some();
                         let stretch = if large { STRETCH } else { usize::MAX };
                         let start = this * panel.len();
                         let bring_near = |part: Range<usize>| {
-                            let share = || (start + part.start) / all..(start + part.end) / all;
-                            if large && let Some(share) = next.get(share()) {
+                            if !large {
+                                return;
+                            }
+                            let part = start + part.start..start + part.end;
+                            if let Some(ahead) = ahead {
+                                let before = first * k * all;
+                                ahead.ask(before + part.start..before + part.end, columns * k * all);
+                            } else if let Some(share) = next.get(part.start / all..part.end / all) {
                                 simd.prefetch_read(share);
                             }
                         };
@@ -230,7 +238,7 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                     });
                 }
                 Left::Columns { values, rows, first, ahead } => {
-                    tiles.each_panel::<S, M, V>(simd, row, |panel, _, mut sums| {
+                    tiles.each_panel::<S, M, V>(simd, row, |(_, panel), _, mut sums| {
                         for (line, right) in rows.iter().zip(panel.chunks_exact(V * S::LANES)) {
                             let at = line.start + first + row;
                             if ahead > 0 {
@@ -248,14 +256,14 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
 }
 
 impl<T: Element> Tiles<'_, '_, '_, T> {
-    /// Starts the sums of each tile of `M` rows from `row` on, lets `add(panel, what follows it, sums)` add the products to
-    /// them, and writes them.
+    /// Starts the sums of each tile of `M` rows from `row` on, lets `add((first column, panel), what follows it, sums)` add
+    /// the products to them, and writes them.
     #[inline(always)]
     fn each_panel<S: Simd<T>, const M: usize, const V: usize>(
         &mut self,
         simd: S,
         row: usize,
-        add: impl Fn(&[T], &[T], [[S::V; V]; M]) -> [[S::V; V]; M],
+        add: impl Fn((usize, &[T]), &[T], [[S::V; V]; M]) -> [[S::V; V]; M],
     ) {
         let Tiles { block, columns, start, .. } = self;
         let width = V * S::LANES;
@@ -278,78 +286,72 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
             }
             let panel;
             (panel, next) = next.split_at(size);
-            let mut sums = add(&panel[used.clone()], next.get(used.start..).unwrap_or_default(), sums);
-            if let Finish::Store { residual, bend, .. } = block.finish {
-                if let Some(residual) = residual {
-                    residual.add::<S, M, V>(simd, row, place.clone(), &mut sums);
-                }
-                bend.apply(simd, &mut sums);
+            let next = next.get(used.start..).unwrap_or_default();
+            let mut sums = add((first, &panel[used.clone()]), next, sums);
+            let Finish { adds, residual, bend, .. } = block.finish;
+            if adds {
+                let out: [&mut [T]; M] = block.out.part(row, place.clone());
+                add_rows::<T, S, M, V>(simd, |i| &*out[i], &mut sums);
             }
-            if place.len() == width {
-                let out: [&mut [T]; M] = block.out.part(row, place);
-                let adds = matches!(block.finish, Finish::Add);
-                unrolled!(i < M, {
-                    let out = &mut *out[i];
-                    unrolled!(v < V, {
-                        let out = &mut out[v * S::LANES..][..S::LANES];
-                        let sum = if adds { simd.add(simd.load(out), sums[i][v]) } else { sums[i][v] };
-                        simd.store(sum, out);
-                    });
-                });
-            } else {
-                unrolled!(i < M, {
-                    let mut all = [T::zero(); MAX_PANEL * MAX_LANES];
-                    unrolled!(v < V, { simd.store(sums[i][v], &mut all[v * S::LANES..]) });
-                    let [out] = block.out.part(row + i, place.clone());
-                    block.finish.write(&all, out);
-                });
+            if let Some(Residual { values, stride }) = residual {
+                add_rows::<T, S, M, V>(simd, |i| &values[(row + i) * stride..][place.clone()], &mut sums);
             }
+            bend.apply(simd, &mut sums);
+            let out: [&mut [T]; M] = block.out.part(row, place);
+            unrolled!(i < M, {
+                unrolled!(v < V, {
+                    match out[i].get_mut(v * S::LANES..(v + 1) * S::LANES) {
+                        Some(out) => simd.store(sums[i][v], out),
+                        None => {
+                            simd.store_up_to(sums[i][v], out[i].get_mut(v * S::LANES..).unwrap_or_default())
+                        }
+                    }
+                });
+            });
         }
-    }
-}
-
-impl<T: Element> Residual<'_, T> {
-    /// Adds the numbers at `columns` of `M` rows from the row `first` on.
-    #[inline(always)]
-    fn add<S: Simd<T>, const M: usize, const V: usize>(
-        self,
-        simd: S,
-        first: usize,
-        columns: Range<usize>,
-        sums: &mut [[S::V; V]; M],
-    ) {
-        unrolled!(i < M, {
-            let mut row = &self.values[(first + i) * self.stride..][columns.clone()];
-            let mut room = [T::zero(); MAX_PANEL * MAX_LANES];
-            if row.len() < V * S::LANES {
-                room[..row.len()].copy_from_slice(row);
-                row = &room;
-            }
-            unrolled!(v < V, { sums[i][v] = simd.add(sums[i][v], simd.load(&row[v * S::LANES..])) });
-        });
     }
 }
 
 impl<T: Element> Finish<'_, T> {
-    /// The product, and nothing else.
-    pub(crate) const PLAIN: Self = Finish::Store { bias: None, residual: None, bend: Bend::Straight };
+    /// The output is overwritten with the product.
+    pub(crate) const PLAIN: Self = Finish { bias: None, adds: false, residual: None, bend: Bend::Straight };
+    /// The product is added to the output.
+    pub(crate) const ADD: Self = Finish { adds: true, ..Self::PLAIN };
 
-    /// Writes as much of a finished row as there is room for.
-    #[inline(never)]
-    fn write(self, sums: &[T], out: &mut [T]) {
-        match self {
-            Finish::Store { .. } => out.copy_from_slice(&sums[..out.len()]),
-            Finish::Add => sum::add(out, &sums[..out.len()]),
+    /// The same of a slice of the product's sums: the first overwrites the output, and the last finishes it.
+    pub(crate) fn of_slice(self, first: bool, last: bool) -> Self {
+        Finish {
+            bias: self.bias.filter(|_| first),
+            adds: self.adds || !first,
+            residual: self.residual.filter(|_| last),
+            bend: if last { self.bend } else { Bend::Straight },
         }
     }
 }
 
-/// The lines in which some of these rows may be other than zero.
+/// Adds the numbers of each row, as many as there are, to its sums.
 #[inline(always)]
-fn live_lines(rows: &[Row]) -> Range<usize> {
-    let start = rows.iter().map(|row| row.live.start).min();
-    let end = rows.iter().map(|row| row.live.end).max();
-    start.unwrap_or_default()..end.unwrap_or_default()
+fn add_rows<'r, T: Element, S: Simd<T>, const M: usize, const V: usize>(
+    simd: S,
+    row: impl Fn(usize) -> &'r [T],
+    sums: &mut [[S::V; V]; M],
+) {
+    unrolled!(i < M, {
+        let row = row(i);
+        unrolled!(v < V, {
+            let terms = simd.load_up_to(row.get(v * S::LANES..).unwrap_or_default());
+            sums[i][v] = simd.add(sums[i][v], terms);
+        });
+    });
+}
+
+/// Those of `count` lines from `first` on in which some of these rows may be other than zero, counted from `first`.
+#[inline(always)]
+fn live_lines(rows: &[Row], first: usize, count: usize) -> Range<usize> {
+    let start = rows.iter().map(|row| row.live.start).min().unwrap_or_default();
+    let end = rows.iter().map(|row| row.live.end).max().unwrap_or_default();
+    let end = end.saturating_sub(first).min(count);
+    start.saturating_sub(first).min(end)..end
 }
 
 /// Adds a number of each row times a row of the panel.
@@ -373,7 +375,7 @@ pub(crate) fn product<T: Element>(a: &[T], b: &PackedMatrix<T>, after: Epilogue<
     with_kept(|rows| {
         Row::dense(rows, BLOCK_ROWS, b.k);
         let left =
-            |first| Left::Runs { values: &a[first * b.k..], rows, runs: Runs::one(b.k), all_live: true };
+            |first| Left::Runs { values: &a[first * b.k..], rows, runs: Runs::one(b.k), live_from: None };
         each_block(b, out, after, left);
     });
 }
@@ -382,7 +384,7 @@ pub(crate) fn product<T: Element>(a: &[T], b: &PackedMatrix<T>, after: Epilogue<
 pub(crate) fn product_here<T: Element>(a: &[T], b: &PackedMatrix<T>, out: &mut [T]) {
     with_kept(|rows| {
         Row::dense(rows, out.len() / b.n, b.k);
-        let left = Left::Runs { values: a, rows, runs: Runs::one(b.k), all_live: true };
+        let left = Left::Runs { values: a, rows, runs: Runs::one(b.k), live_from: None };
         let (right, out) = (b.as_panels(), &mut Rows::new(out, b.n));
         Block { left, right, columns: 0..b.n, out, place: 0, finish: Finish::PLAIN }.compute();
     });
@@ -403,7 +405,7 @@ fn each_block<'a, T: Element>(
         let first = index * BLOCK_ROWS;
         let after = after.part(first * n..first * n + out.len());
         let residual = after.residual.map(|values| Residual { values, stride: n });
-        let finish = Finish::Store { bias: after.bias, residual, bend: after.bend };
+        let finish = Finish { bias: after.bias, adds: false, residual, bend: after.bend };
         let (left, right, rows) = (left(first), b.as_panels(), &mut Rows::new(out, n));
         Block { left, right, columns: 0..n, out: rows, place: 0, finish }.compute();
         (after.finish)(out);
@@ -452,10 +454,10 @@ mod tests {
             let want: Vec<f32> = out.iter().zip(product).map(|(x, y)| x + y).collect();
             let mut starts = Vec::new();
             Row::dense(&mut starts, rows, k);
-            let left = Left::Runs { values: &a, rows: &starts, runs: Runs::one(k), all_live: true };
+            let left = Left::Runs { values: &a, rows: &starts, runs: Runs::one(k), live_from: None };
             let right = PackedMatrix::new((&b, n), k, n);
             let lines = &mut Rows::new(&mut out, n);
-            Block { left, right: right.as_panels(), columns: 0..n, out: lines, place: 0, finish: Finish::Add }.compute();
+            Block { left, right: right.as_panels(), columns: 0..n, out: lines, place: 0, finish: Finish::ADD }.compute();
             prop_assert_eq!(out, want);
         }
     }

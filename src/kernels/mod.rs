@@ -1,5 +1,6 @@
 //! The hot part: slices and a geometry in, slices out. Knows no layer and no tensor.
 
+mod ahead;
 mod aligned;
 pub(crate) mod conv;
 mod depthwise;

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::ahead::Ahead;
 use super::kernel_matrix::KernelMatrix;
 use super::simd::{Isa, Kernel, Simd, Vectors, isa};
 use super::spare::Buffer;
@@ -35,7 +36,7 @@ impl<T: Element> PackedMatrix<T> {
     pub(super) fn of_kernel(kernel: &KernelMatrix<'_, T>) -> Self {
         let (isa, (k, n)) = (isa(), kernel.size());
         let mut panels = Buffer::unwritten(panels_len::<T>(isa, k, n));
-        kernel.pack(isa, &mut panels);
+        kernel.pack(isa, 0..k, 0..n, &mut panels);
         PackedMatrix { isa, k, n, panels }
     }
 
@@ -176,19 +177,20 @@ pub(super) fn next_panel(most: usize, left: usize) -> usize {
 }
 
 /// The rows `rows` of a matrix of `k` rows as panels packed for `isa`. Panels beyond its last are those that will be used
-/// next.
+/// next, unless that is something else.
 #[derive(Clone)]
 pub(crate) struct Panels<'a, T> {
     pub(crate) isa: Isa,
     pub(crate) k: usize,
     pub(crate) rows: Range<usize>,
     pub(crate) values: &'a [T],
+    pub(super) ahead: Option<Ahead<'a, T>>,
 }
 
 impl<'a, T> Panels<'a, T> {
     /// All rows.
     pub(crate) fn whole(isa: Isa, k: usize, values: &'a [T]) -> Self {
-        Panels { isa, k, rows: 0..k, values }
+        Panels { isa, k, rows: 0..k, values, ahead: None }
     }
 }
 

@@ -93,7 +93,7 @@ struct Spare<T> {
 
 /// Bytes below which the allocator is as quick.
 const SMALL: usize = 16 << 10;
-/// The most buffers, and the most bytes in all of them, that a thread keeps; of one buffer, all.
+/// The most buffers that a thread keeps, and the most bytes in all of them but the last.
 const MOST_BUFFERS: usize = 16;
 const MOST_BYTES: usize = 128 << 20;
 
@@ -111,14 +111,13 @@ impl<T: Copy + Default + 'static> Spare<T> {
         if bytes(&buffer) < SMALL {
             return;
         }
-        self.buffers.push(buffer);
-        // The last one stays, however large: mostly it is wanted next.
-        let too_much = |buffers: &[Vec<T>]| {
-            buffers.len() > MOST_BUFFERS || buffers.iter().map(bytes).sum::<usize>() > MOST_BYTES
-        };
-        while self.buffers.len() > 1 && too_much(&self.buffers) {
+        // However large, the last one stays until there is another: mostly it is wanted next.
+        self.buffers.retain(|buffer| bytes(buffer) <= MOST_BYTES);
+        while self.buffers.len() >= MOST_BUFFERS || self.buffers.iter().map(bytes).sum::<usize>() > MOST_BYTES
+        {
             self.buffers.remove(0);
         }
+        self.buffers.push(buffer);
     }
 }
 
@@ -138,8 +137,14 @@ mod tests {
         (0..2 * MOST_BUFFERS).for_each(|_| spare.put(vec![0.0_f32; SMALL]));
         spare.put(vec![0.0; 1]);
         assert_eq!(spare.buffers.len(), MOST_BUFFERS);
+        // One that is too large stays until the next, and drives out nothing but the oldest.
         spare.put(Vec::with_capacity(MOST_BYTES / 4 + 1));
-        assert_eq!(spare.buffers.len(), 1);
+        assert_eq!(spare.buffers.len(), MOST_BUFFERS);
+        spare.put(vec![0.0; SMALL]);
+        assert_eq!(spare.buffers.len(), MOST_BUFFERS);
+        let half = || Vec::with_capacity(MOST_BYTES / 8);
+        (0..3).for_each(|_| spare.put(half()));
+        assert_eq!(spare.buffers.len(), 3);
         assert!(spare.take(1).is_none());
     }
 }

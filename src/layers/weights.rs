@@ -161,9 +161,10 @@ impl<T: Element, P: Default> Weights<T, P> {
         }
     }
 
-    /// Leaves the memory of gradients that were cleared to those that come next.
+    /// Leaves the memory of gradients that were cleared to those that come next: that of the first, which mostly is the
+    /// kernel's, last, since however large the last is kept.
     pub(super) fn release_cleared(&mut self) {
-        self.params.iter_mut().for_each(|(_, _, param)| param.release_cleared());
+        self.params.iter_mut().rev().for_each(|(_, _, param)| param.release_cleared());
     }
 
     /// Replaces a weight's value, for a layer that changes its own state.

@@ -149,7 +149,7 @@ impl<T: Element> Problem<'_, T> {
             let part = |columns: Range<usize>, mut out: Rows<'_, T>| {
                 with_kept(|scratch: &mut Scratch<T>| {
                     for (first, count) in even_pieces(pixels.clone(), BLOCK) {
-                        let finish = if first == pixels.start { Finish::PLAIN } else { Finish::Add };
+                        let finish = if first == pixels.start { Finish::PLAIN } else { Finish::ADD };
                         self.field.fill(&mut scratch.field, first..first + count);
                         self.multiply(
                             scratch,

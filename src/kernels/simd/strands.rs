@@ -44,13 +44,22 @@ impl Runs {
 
     /// Where a run begins, from the row's start on.
     pub fn offset(&self, run: usize) -> usize {
-        let [line, run] = [run / self.in_line, run % self.in_line];
-        line * self.line_pitch + run * self.pitch
+        self.line(run) * self.line_pitch + run % self.in_line * self.pitch
+    }
+
+    /// The line of a run.
+    pub fn line(&self, run: usize) -> usize {
+        run / self.in_line
+    }
+
+    /// How many runs there are.
+    pub fn count(&self) -> usize {
+        self.lines * self.in_line
     }
 
     /// Numbers of a row, in all runs.
     pub fn numbers(&self) -> usize {
-        self.lines * self.in_line * self.length
+        self.count() * self.length
     }
 
     /// How many lines there are.

@@ -231,7 +231,7 @@ impl<T: Element> Problem<'_, T> {
             let runs = Runs::one(channels.len());
             for point in 0..self.size.points() {
                 let values = &transformed[point * point_stride + first..];
-                let left = Left::Runs { values, rows, runs, all_live: true };
+                let left = Left::Runs { values, rows, runs, live_from: None };
                 let right = panels.at(point, channels.clone());
                 let (columns, out, place) = (0..panels.filters, &mut out, point * GROUP);
                 Block { left, right, columns, out, place, finish }.compute();
@@ -242,7 +242,7 @@ impl<T: Element> Problem<'_, T> {
             Kernel::Once(kernel, size) => {
                 let near = size_of_val(transformed) <= NEAR_BYTES;
                 once.transform(kernel, group, (size, near), |channels, panels| {
-                    let finish = if channels.start == 0 { Finish::PLAIN } else { Finish::Add };
+                    let finish = if channels.start == 0 { Finish::PLAIN } else { Finish::ADD };
                     products(channels.start, panels, 0..channels.len(), finish);
                 });
             }

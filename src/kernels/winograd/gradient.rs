@@ -178,7 +178,7 @@ impl<T: Element> Problem<'_, T> {
             sum::in_pieces(parallel, pieces, sums, |piece, sums| {
                 let piece = piece * tiles / pieces..(piece + 1) * tiles / pieces;
                 self.each_block::<X, M, N>(piece.clone(), channels.clone(), |tiles| {
-                    let finish = if tiles.first == piece.start { Finish::PLAIN } else { Finish::Add };
+                    let finish = if tiles.first == piece.start { Finish::PLAIN } else { Finish::ADD };
                     for (group, sums) in sums.chunks_exact_mut(group_size).enumerate() {
                         self.multiply(tiles, 0..channels.len(), group, sums, finish);
                     }

@@ -78,7 +78,7 @@ impl<'a, T: Element> GroupPanels<'a, T> {
     /// The matrix of these channels and the filters at a point.
     pub(super) fn at(&self, point: usize, channels: Range<usize>) -> Panels<'a, T> {
         let start = point * point_len::<T>(self.isa, self.channels, self.filters);
-        Panels { isa: self.isa, k: self.channels, rows: channels, values: &self.values[start..] }
+        Panels { isa: self.isa, k: self.channels, rows: channels, values: &self.values[start..], ahead: None }
     }
 }
 
