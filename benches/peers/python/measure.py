@@ -1,5 +1,6 @@
 """Gives the engines their turns."""
 
+import math
 import statistics
 import time
 from dataclasses import asdict, dataclass, field
@@ -9,6 +10,10 @@ from .process import Unavailable
 
 #: So long after its turn, an engine's waiting threads have gone to sleep.
 PAUSE = 0.02
+#: After so many rounds, only peers that took at most `CLOSE` times as long as the fastest have further turns: no other can
+#: turn out to be the fastest.
+ROUNDS_FOR_ALL = 2
+CLOSE = 1.5
 #: Relative difference of the outputs' mean squares; whatever order sums are taken in, they agree better.
 TOLERANCE = 1e-3
 
@@ -97,12 +102,12 @@ def _started(peers, binary, threads, models):
 
 
 def _alternate(ours, peers, layer, options, run):
-    """Ours, a peer, ours, the next peer, ..., for so many rounds."""
+    """Ours, a peer, ours, the next peer, ..., for so many rounds, of which the later ones are for the fastest peers."""
     turns = {peer.name: [] for peer in peers}
     alone = [] if peers else [take_turn(ours, layer, options) for _ in range(options.rounds)]
     failed = set()
-    for _ in range(options.rounds):
-        for peer in peers:
+    for done in range(options.rounds):
+        for peer in peers if done < ROUNDS_FOR_ALL else _close(peers, turns):
             if peer.name not in failed:
                 try:
                     turns[peer.name].append(_pair(ours, peer, layer, options))
@@ -115,6 +120,15 @@ def _alternate(ours, peers, layer, options, run):
         if name not in failed
     }
     run.ours[layer.name] = times_of(alone + [reference for pairs in turns.values() for reference, _ in pairs])
+
+
+def _close(peers, turns):
+    """The peers that may be the fastest, by the ratios of their turns so far."""
+    ratios = {}
+    for name, pairs in turns.items():
+        if pairs:
+            ratios[name] = min(theirs.minimum for _, theirs in pairs) / min(ours.minimum for ours, _ in pairs)
+    return [peer for peer in peers if ratios.get(peer.name, math.inf) <= CLOSE * min(ratios.values(), default=0)]
 
 
 def _pair(ours, peer, layer, options):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import suite
 from .engines import OURS
+from .measure import CLOSE, ROUNDS_FOR_ALL
 
 
 def markdown(runs, layers, engines, date, load):
@@ -32,7 +33,8 @@ of input, kernel and bias, with weights that change from call to call; made by [
   load of {load:.1f} before the run.
 - **Peak** of fused multiply-adds, measured in the same run: {peaks}.
 - **Ratio:** the time of the peer that striate does worst against, over striate's. Above 1, striate is the fastest. In each of several rounds every
-  peer has its turn, striate one right before it, and nothing else runs; the fastest call of these turns counts, and next to it, the median.
+  peer has its turn, striate one right before it, and nothing else runs; after {ROUNDS_FOR_ALL} rounds, only peers that took at most {CLOSE} times as long as the fastest
+  have more. The fastest call of a peer's turns, and of striate's before these, counts, and next to it, the median.
 - **Share of the peak** counts every tap as a multiplication and an addition; algorithms that need fewer can pass 100 %. **Share of the limit:** the
   limit is the longer of the times that the operations take at the peak and the data at the measured bandwidth of the nearest memory that holds them.
 
