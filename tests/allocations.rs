@@ -99,6 +99,24 @@ fn repeated_training_asks_for_no_memory_for_elements() {
 }
 
 #[test]
+fn a_gradient_larger_than_all_that_is_kept_has_the_memory_of_the_one_before() {
+    let (mut layer, x) = (Dense::<f32>::new(8200), Tensor::full(&[1, 4100], 0.5).unwrap());
+    layer.build(x.shape(), &mut Rng::seed(1)).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    pool.install(|| {
+        let mut step = || {
+            let mut tape = Tape::new();
+            let grad = layer.forward_train(x.clone(), &mut tape)?;
+            layer.backward_params(grad, &mut tape)?;
+            layer.params_mut().into_iter().for_each(|(_, param)| param.clear_grad());
+            Ok(())
+        };
+        assert!(largest(&mut step) > 128 << 20);
+        assert!(largest(&mut step) < LIST);
+    });
+}
+
+#[test]
 fn repeated_inference_asks_for_no_memory() {
     let conv = |filters, kernel: usize| Conv2D::<f32>::new(filters, kernel).padding(Padding::Same);
     let layers = [

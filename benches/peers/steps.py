@@ -55,7 +55,13 @@ def main():
         date=time.strftime("%Y-%m-%d"),
         command=f"STEPS=1 benches/peers/run --rounds {options.rounds} --milliseconds {options.milliseconds}",
     )
-    options.output.write_text(text + "\n".join(rows) + "\n")
+    options.output.write_text(text + "\n".join(rows) + "\n" + _other_sections(options.output))
+
+
+def _other_sections(report):
+    """What the report has after the table, which is written by hand."""
+    text = report.read_text() if report.exists() else ""
+    return "".join(text.partition("\n## ")[1:])
 
 
 def _instructions(options):

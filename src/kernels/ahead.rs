@@ -1,9 +1,9 @@
-//! Asking for what comes after the work at hand, little by little, so that the memory and the multipliers are busy at the
-//! same time.
+//! Asking for what comes after the work at hand, little by little, so that memory and multipliers are busy at the same
+//! time.
 
 use std::ops::Range;
 
-use super::aligned::slack;
+use super::aligned::line_len;
 use super::simd::prefetch_read;
 
 /// Numbers that are used soon: rows of `width`, `pitch` apart.
@@ -20,7 +20,7 @@ pub(super) struct Ahead<'a, T> {
 impl<'a, T> Ahead<'a, T> {
     /// Rows of `width` numbers, `pitch` apart; the last one need not be followed by anything.
     pub(super) fn rows(values: &'a [T], width: usize, pitch: usize) -> Self {
-        let in_row = width.div_ceil(slack::<T>());
+        let in_row = width.div_ceil(line_len::<T>());
         Ahead { values, width, pitch, in_row, lines: values.len().div_ceil(pitch) * in_row }
     }
 
@@ -30,11 +30,11 @@ impl<'a, T> Ahead<'a, T> {
         let share = |place: usize| (place as u64 * self.lines as u64 / whole as u64) as usize;
         let lines = share(part.start)..share(part.end);
         let (mut row, mut place) =
-            (lines.start / self.in_row * self.pitch, lines.start % self.in_row * slack::<T>());
+            (lines.start / self.in_row * self.pitch, lines.start % self.in_row * line_len::<T>());
         for _ in lines {
             let from = self.values.get(row + place..).unwrap_or_default();
             prefetch_read(&from[..from.len().min(1)]);
-            place += slack::<T>();
+            place += line_len::<T>();
             if place >= self.width {
                 (row, place) = (row + self.pitch, 0);
             }

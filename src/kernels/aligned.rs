@@ -3,21 +3,21 @@
 /// Bytes of a cache line.
 const LINE_BYTES: usize = 64;
 
-/// So many elements more than are needed, and one of them begins with a cache line.
-pub(super) const fn slack<T>() -> usize {
+/// Elements of a cache line: of so many more than are needed, one begins with a line.
+pub(super) const fn line_len<T>() -> usize {
     LINE_BYTES / size_of::<T>()
 }
 
-/// The first element of memory with slack that begins with a cache line; the very first, if none does.
+/// The first element of memory with a line to spare that begins with a cache line; the very first, if none does.
 pub(super) fn aligned_start<T>(memory: &[T]) -> usize {
     let start = memory.as_ptr().align_offset(LINE_BYTES);
-    if start < slack::<T>() { start } else { 0 }
+    if start < line_len::<T>() { start } else { 0 }
 }
 
 /// `len` elements of `memory`, which grows if need be, from the first cache line on, with whatever they hold.
 pub(super) fn room<T: Copy + Default>(memory: &mut Vec<T>, len: usize) -> &mut [T] {
-    if memory.len() < len + slack::<T>() {
-        memory.resize(len + slack::<T>(), T::default());
+    if memory.len() < len + line_len::<T>() {
+        memory.resize(len + line_len::<T>(), T::default());
     }
     let start = aligned_start(memory);
     &mut memory[start..][..len]

@@ -13,7 +13,7 @@ use super::matmul::{Block, Finish, Residual};
 use super::panels::{PackedMatrix, Panels, panel_width, panels_len};
 use super::patches::Patches;
 use super::pieces::each_chunk;
-use super::simd::isa;
+use super::simd::{Isa, isa};
 use super::threads::threads;
 use crate::Element;
 use crate::geometry::Geometry2d;
@@ -66,66 +66,103 @@ pub(super) fn correlate<T: Element>(
         let packed = PackedMatrix::of_kernel(kernel);
         return correlate(patches, Right::Packed(&[packed]), filters, after, out);
     }
-    // The filters `piece` of the positions from `first` on.
-    let compute = |first: usize, piece: Range<usize>, mut out: Rows<'_, T>| {
-        with_kept(|Memory { field: scratch, panels }: &mut Memory<T>| {
-            field.fill(scratch, first..first + out.len());
-            let residual = after.residual.map(|all| &all[first * filters + piece.start..]);
-            let residual = residual.map(|values| Residual { values, stride: filters });
-            let finish = |filters: Range<usize>| {
-                let bias = after.bias.map(|bias| &bias[filters]);
-                Finish { bias, adds: false, residual, bend: after.bend }
-            };
-            match right {
-                Right::Packed(groups) => {
-                    let first_group = piece.start / group_out;
-                    let seen = &groups[first_group..piece.end.div_ceil(group_out)];
-                    for (group, right) in (first_group..).zip(seen) {
-                        let start = group * group_out;
-                        let columns =
-                            piece.start.max(start) - start..piece.end.min(start + group_out) - start;
-                        let place = start + columns.start - piece.start;
-                        let finish = finish(start..start + group_out);
-                        let left = field.left(scratch, group * group_in);
-                        let right = right.as_panels();
-                        Block { left, right, columns, out: &mut out, place, finish }.compute();
-                    }
-                }
-                // Each slice of the kernel meets all positions while it is in the second-level cache.
-                Right::Once(kernel) => {
-                    let [tall, wide] = kernel.slice(isa);
-                    let slices = piece.clone().step_by(wide).flat_map(|first| {
-                        let columns = first..piece.end.min(first + wide);
-                        field.slices(scratch, tall).map(move |(rows, left)| (rows, columns.clone(), left))
-                    });
-                    let mut slices = slices.peekable();
-                    while let Some((rows, columns, left)) = slices.next() {
-                        let panels = room(panels, panels_len::<T>(isa, rows.len(), columns.len()));
-                        kernel.pack(isa, rows.clone(), columns.clone(), panels);
-                        // While a part of a panel is multiplied, the memory has time for the next part.
-                        let next = slices.peek().filter(|_| tall < k);
-                        let ahead =
-                            next.and_then(|(rows, columns, _)| kernel.ahead(rows.clone(), columns.clone()));
-                        let right = Panels { ahead, ..Panels::whole(isa, rows.len(), panels) };
-                        let finish = finish(columns.clone()).of_slice(rows.start == 0, rows.end == k);
-                        let (columns, place) = (0..columns.len(), columns.start - piece.start);
-                        Block { left, right, columns, out: &mut out, place, finish }.compute();
-                    }
-                }
-            }
-        })
-    };
+    let product = Product { field, isa, k, group_in, group_out, filters, after };
     if threads == 1 || pixels > block {
         each_chunk(threads > 1, out, block * filters, |index, out| {
-            compute(index * block, 0..filters, Rows::new(out, filters));
+            product.block(right, index * block, 0..filters, Rows::new(out, filters));
             (after.finish)(out);
         });
     } else {
         // One block: the threads share the filters, and so each reads only its part of the kernel.
         let unit = if groups == 1 { panel_width::<T>(isa, k) } else { group_out };
         let width = filters.div_ceil(unit).div_ceil(threads) * unit;
-        each_columns(true, Rows::new(out, filters), 0, width, &|piece, out| compute(0, piece, out));
+        let part = |piece: Range<usize>, out: Rows<'_, T>| product.block(right, 0, piece, out);
+        each_columns(true, Rows::new(out, filters), 0, width, &part);
         (after.finish)(out);
+    }
+}
+
+/// What all blocks of a convolution have in common.
+struct Product<'a, T: Element> {
+    field: Field<'a, T>,
+    isa: Isa,
+    /// Numbers of a patch, in one group.
+    k: usize,
+    /// Channels and filters of a group, and all filters.
+    group_in: usize,
+    group_out: usize,
+    filters: usize,
+    after: Epilogue<'a, T>,
+}
+
+impl<T: Element> Product<'_, T> {
+    /// The filters `piece` of the positions from `first` on.
+    fn block(&self, right: Right<'_, T>, first: usize, piece: Range<usize>, out: Rows<'_, T>) {
+        with_kept(|Memory { field: scratch, panels }: &mut Memory<T>| {
+            self.field.fill(scratch, first..first + out.len());
+            match right {
+                Right::Packed(groups) => self.packed(groups, scratch, first, piece, out),
+                Right::Once(kernel) => self.once(kernel, (scratch, panels), first, piece, out),
+            }
+        });
+    }
+
+    /// The same with packed kernels, of which the piece takes some.
+    fn packed(
+        &self,
+        groups: &[PackedMatrix<T>],
+        scratch: &Scratch<T>,
+        first: usize,
+        piece: Range<usize>,
+        mut out: Rows<'_, T>,
+    ) {
+        let Product { group_in, group_out, .. } = *self;
+        let first_group = piece.start / group_out;
+        for (group, right) in (first_group..).zip(&groups[first_group..piece.end.div_ceil(group_out)]) {
+            let start = group * group_out;
+            let columns = piece.start.max(start) - start..piece.end.min(start + group_out) - start;
+            let place = start + columns.start - piece.start;
+            let finish = self.finish(start..start + group_out, first, piece.start);
+            let (left, right) = (self.field.left(scratch, group * group_in), right.as_panels());
+            Block { left, right, columns, out: &mut out, place, finish }.compute();
+        }
+    }
+
+    /// The same with a kernel to be packed: each slice of it meets all positions while it is in the second-level cache.
+    fn once(
+        &self,
+        kernel: &KernelMatrix<'_, T>,
+        (scratch, panels): (&Scratch<T>, &mut Vec<T>),
+        first: usize,
+        piece: Range<usize>,
+        mut out: Rows<'_, T>,
+    ) {
+        let [tall, wide] = kernel.slice(self.isa);
+        let slices = piece.clone().step_by(wide).flat_map(|first| {
+            let columns = first..piece.end.min(first + wide);
+            self.field.slices(scratch, tall).map(move |(rows, left)| (rows, columns.clone(), left))
+        });
+        let mut slices = slices.peekable();
+        while let Some((rows, columns, left)) = slices.next() {
+            let panels = room(panels, panels_len::<T>(self.isa, rows.len(), columns.len()));
+            kernel.pack(self.isa, rows.clone(), columns.clone(), panels);
+            // While a part of a panel is multiplied, the memory has time for the next part.
+            let next = slices.peek().filter(|_| tall < self.k);
+            let ahead = next.and_then(|(rows, columns, _)| kernel.ahead(rows.clone(), columns.clone()));
+            let right = Panels { ahead, ..Panels::whole(self.isa, rows.len(), panels) };
+            let finish = self.finish(columns.clone(), first, piece.start);
+            let finish = finish.of_slice(rows.start == 0, rows.end == self.k);
+            let (columns, place) = (0..columns.len(), columns.start - piece.start);
+            Block { left, right, columns, out: &mut out, place, finish }.compute();
+        }
+    }
+
+    /// What becomes of the sums of some filters, in outputs that begin with the position and filter `first` and `start`.
+    fn finish(&self, filters: Range<usize>, first: usize, start: usize) -> Finish<'_, T> {
+        let bias = self.after.bias.map(|bias| &bias[filters]);
+        let residual = self.after.residual.map(|all| &all[first * self.filters + start..]);
+        let residual = residual.map(|values| Residual { values, stride: self.filters });
+        Finish { bias, adds: false, residual, bend: self.after.bend }
     }
 }
 

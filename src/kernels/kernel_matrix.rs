@@ -9,10 +9,12 @@ use super::transpose::transpose;
 use crate::Element;
 use crate::geometry::Sampling;
 
-/// Bytes to pack at a time where a panel would be too large: they stay in a second-level cache.
+/// Bytes of a column beyond which a kernel is packed in slices instead of panels: as many rows are too many pages to be
+/// found quickly, and a wide panel of them would leave a second-level cache.
+const TALL_BYTES: usize = 10 << 10;
+/// Bytes of a slice: it stays in a second-level cache.
 const SLICE_BYTES: usize = 512 << 10;
-/// Numbers of a row to pack at a time there: where each row begins a page of its own, finding that takes as long as
-/// multiplying with what is read of it.
+/// The most numbers of a row in a slice.
 const STRETCH: usize = 1024;
 
 /// A kernel of one group as a matrix: a row for each tap and channel, a column for each filter.
@@ -101,13 +103,12 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
         }
     }
 
-    /// How many rows and columns to pack at a time: a panel while that stays in a second-level cache; else some rows in
-    /// long stretches, unless these are transposed.
+    /// How many rows and columns to pack at a time: a panel or, of tall kernels, some rows in long stretches, unless they
+    /// are transposed.
     pub(super) fn slice(&self, isa: Isa) -> [usize; 2] {
         let (rows, columns) = self.size();
-        let width = panel_width::<T>(isa, rows);
-        if self.turned.is_some() || width == panel_width::<T>(isa, 1) {
-            return [rows, width];
+        if self.turned.is_some() || rows * size_of::<T>() <= TALL_BYTES {
+            return [rows, panel_width::<T>(isa, rows)];
         }
         let stretch = columns.min(STRETCH);
         [SLICE_BYTES / size_of::<T>() / stretch, stretch]

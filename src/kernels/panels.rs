@@ -177,13 +177,14 @@ pub(super) fn next_panel(most: usize, left: usize) -> usize {
 }
 
 /// The rows `rows` of a matrix of `k` rows as panels packed for `isa`. Panels beyond its last are those that will be used
-/// next, unless that is something else.
+/// next.
 #[derive(Clone)]
 pub(crate) struct Panels<'a, T> {
     pub(crate) isa: Isa,
     pub(crate) k: usize,
     pub(crate) rows: Range<usize>,
     pub(crate) values: &'a [T],
+    /// What will be used next instead.
     pub(super) ahead: Option<Ahead<'a, T>>,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::TryReserveError;
 use std::ops::{Deref, DerefMut};
 
-use super::aligned::{aligned_start, slack};
+use super::aligned::{aligned_start, line_len};
 use super::kept::with_kept;
 
 /// Keeps the memory of a result that nobody needs any more for the next one on this thread.
@@ -23,18 +23,18 @@ pub(crate) struct Buffer<T: Copy + Default + 'static> {
 impl<T: Copy + Default + 'static> Buffer<T> {
     /// Of `len` elements, with whatever they hold: they must all be written. They begin with a cache line.
     pub(super) fn unwritten(len: usize) -> Self {
-        let with_slack = len + slack::<T>();
-        let memory = take_spare(with_slack).unwrap_or_else(|| vec![T::default(); with_slack]);
+        let with_line = len + line_len::<T>();
+        let memory = take_spare(with_line).unwrap_or_else(|| vec![T::default(); with_line]);
         Buffer { start: aligned_start(&memory), memory, len }
     }
 
     /// The same, or the error that there is not enough memory.
     pub(crate) fn try_unwritten(len: usize) -> Result<Self, TryReserveError> {
-        let with_slack = len.saturating_add(slack::<T>());
-        let mut memory = take_spare(with_slack).unwrap_or_default();
-        if memory.len() < with_slack {
-            memory.try_reserve_exact(with_slack - memory.len())?;
-            memory.resize(with_slack, T::default());
+        let with_line = len.saturating_add(line_len::<T>());
+        let mut memory = take_spare(with_line).unwrap_or_default();
+        if memory.len() < with_line {
+            memory.try_reserve_exact(with_line - memory.len())?;
+            memory.resize(with_line, T::default());
         }
         Ok(Buffer { start: aligned_start(&memory), memory, len })
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::is_depthwise;
 use crate::Element;
 use crate::geometry::Geometry2d;
-use crate::kernels::aligned::{room, slack};
+use crate::kernels::aligned::{line_len, room};
 use crate::kernels::depthwise_gradient;
 use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::field::{self, Field};
@@ -125,7 +125,7 @@ struct Strip<T> {
 
 impl<T: Element> Strip<T> {
     /// An odd number of cache lines.
-    const PITCH: usize = CHUNK_ROWS + slack::<T>();
+    const PITCH: usize = CHUNK_ROWS + line_len::<T>();
 
     /// Copies the first `count` numbers of each row of `values` here.
     fn copy(&mut self, values: &[T], rows: &[Row], count: usize) -> Left<'_, T> {
@@ -198,7 +198,7 @@ impl<T: Element> Problem<'_, T> {
                 for (first, count) in even_pieces(in_run, CHUNK_ROWS) {
                     let values = &values[runs.offset(run) + first..];
                     // What is read once, and what neighbouring positions share lines of, is read where it lies.
-                    let left = if count > MR && self.geometry.in_channels > slack::<T>() {
+                    let left = if count > MR && self.geometry.in_channels > line_len::<T>() {
                         strip.copy(values, starts, count)
                     } else {
                         Left::Columns { values, rows: starts, first: 0, ahead: 0 }

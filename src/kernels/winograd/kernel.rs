@@ -7,7 +7,7 @@ use super::TileSize;
 use super::points::{Four, KernelTransform, Transform, Two};
 use crate::Element;
 use crate::geometry::Geometry2d;
-use crate::kernels::aligned::room;
+use crate::kernels::aligned::{line_len, room};
 use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::panels::{Panel, Panels, each_panel_of, panels_len};
@@ -21,8 +21,6 @@ use crate::kernels::threads::threads;
 pub(super) const GROUP: usize = 32;
 /// Bytes of a group, transformed, that stay in a second-level cache until they are used.
 const NEAR_BYTES: usize = 640 << 10;
-/// Bytes of a cache line.
-const LINE_BYTES: usize = 64;
 
 /// A kernel of 3x3 transformed and packed for [`forward`](super::forward).
 ///
@@ -147,8 +145,8 @@ impl<T: Element> GroupTaps<'_, T> {
 /// The distance between the points of a group of so many filters: an odd number of cache lines, so that all points of a
 /// channel find room in the first-level cache.
 pub(super) fn point_len<T: Element>(isa: Isa, channels: usize, filters: usize) -> usize {
-    let line = LINE_BYTES / size_of::<T>();
-    (panels_len::<T>(isa, channels, filters).div_ceil(line) | 1) * line
+    let lines = panels_len::<T>(isa, channels, filters).div_ceil(line_len::<T>());
+    (lines | 1) * line_len::<T>()
 }
 
 /// The room that a group of so many filters takes.
