@@ -1,6 +1,5 @@
 """Gives the engines their turns."""
 
-import math
 import statistics
 import time
 from dataclasses import asdict, dataclass, field
@@ -107,28 +106,30 @@ def _alternate(ours, peers, layer, options, run):
     alone = [] if peers else [take_turn(ours, layer, options) for _ in range(options.rounds)]
     failed = set()
     for done in range(options.rounds):
-        for peer in peers if done < ROUNDS_FOR_ALL else _close(peers, turns):
-            if peer.name not in failed:
+        close = turns.keys() if done < ROUNDS_FOR_ALL else _close(_pairs(turns, failed))
+        for peer in peers:
+            if peer.name in close and peer.name not in failed:
                 try:
                     turns[peer.name].append(_pair(ours, peer, layer, options))
                 except Unavailable as error:
                     failed.add(peer.name)
                     print(f"  {peer.name} leaves out {layer.name}: {error}", flush=True)
-    run.pairs[layer.name] = {
+    run.pairs[layer.name] = _pairs(turns, failed)
+    run.ours[layer.name] = times_of(alone + [reference for pairs in turns.values() for reference, _ in pairs])
+
+
+def _pairs(turns, failed):
+    return {
         name: Pair(times_of(theirs for _, theirs in pairs), times_of(reference for reference, _ in pairs))
         for name, pairs in turns.items()
         if name not in failed
     }
-    run.ours[layer.name] = times_of(alone + [reference for pairs in turns.values() for reference, _ in pairs])
 
 
-def _close(peers, turns):
-    """The peers that may be the fastest, by the ratios of their turns so far."""
-    ratios = {}
-    for name, pairs in turns.items():
-        if pairs:
-            ratios[name] = min(theirs.minimum for _, theirs in pairs) / min(ours.minimum for ours, _ in pairs)
-    return [peer for peer in peers if ratios.get(peer.name, math.inf) <= CLOSE * min(ratios.values(), default=0)]
+def _close(pairs):
+    """The names of the peers that may be the fastest."""
+    ratios = {name: pair.ratio("minimum") for name, pair in pairs.items()}
+    return {name for name, ratio in ratios.items() if ratio <= CLOSE * min(ratios.values())}
 
 
 def _pair(ours, peer, layer, options):
