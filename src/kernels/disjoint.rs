@@ -5,6 +5,8 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::threads::each_part;
+
 /// Rows of `width` numbers, `stride` apart, that nobody else reads or writes.
 pub(crate) struct Rows<'a, T> {
     start: *mut T,
@@ -40,13 +42,14 @@ impl<'a, T> Rows<'a, T> {
     pub(super) fn part<const N: usize>(&mut self, first: usize, columns: Range<usize>) -> [&mut [T]; N] {
         assert!(first <= self.count && N <= self.count - first);
         assert!(columns.start <= columns.end && columns.end <= self.width);
-        std::array::from_fn(|i| {
+        // From row to row, which takes no multiplication.
+        let mut start = self.start.wrapping_add(first * self.stride + columns.start);
+        std::array::from_fn(|_| {
             // SAFETY: the row is one of ours, and the columns are among its own: all of them lie in the matrix that we
             // borrow, apart from those of other rows; `&mut self` sees to it that there is no other reference to them.
-            unsafe {
-                let start = self.start.add((first + i) * self.stride + columns.start);
-                std::slice::from_raw_parts_mut(start, columns.len())
-            }
+            let row = unsafe { std::slice::from_raw_parts_mut(start, columns.len()) };
+            start = start.wrapping_add(self.stride);
+            row
         })
     }
 
@@ -78,20 +81,17 @@ pub(super) fn each_columns<T: Send>(
     step: usize,
     f: &(impl Fn(Range<usize>, Rows<'_, T>) + Sync),
 ) {
-    let pieces = rows.width().div_ceil(step);
-    if pieces <= 1 {
-        return f(first..first + rows.width(), rows);
-    }
-    let middle = pieces / 2 * step;
-    let (left, right) = rows.split_columns(middle);
-    let this = || each_columns(parallel, left, first, step, f);
-    let other = || each_columns(parallel, right, first + middle, step, f);
-    if parallel {
-        rayon::join(this, other);
-    } else {
-        this();
-        other();
-    }
+    let pieces = 0..rows.width().div_ceil(step);
+    each_part(
+        parallel,
+        pieces,
+        rows,
+        &|rows, start, middle| rows.split_columns((middle - start) * step),
+        &|piece, rows| {
+            let start = first + piece * step;
+            f(start..start + rows.width(), rows);
+        },
+    );
 }
 
 #[cfg(test)]

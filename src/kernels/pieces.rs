@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
+use super::threads::each_part;
 
 /// Into how many pieces of at most `most` so many fall, at least one; their size, and how many of them are one longer.
 #[inline(always)]
@@ -45,11 +45,7 @@ pub(super) fn each_chunk<T: Send>(
     size: usize,
     f: impl Fn(usize, &mut [T]) + Sync + Send,
 ) {
-    if parallel {
-        buffer.par_chunks_mut(size).enumerate().for_each(|(index, chunk)| f(index, chunk));
-    } else {
-        buffer.chunks_mut(size).enumerate().for_each(|(index, chunk)| f(index, chunk));
-    }
+    each_piece(parallel, 0..buffer.len().div_ceil(size), buffer, &|piece| piece * size, &f);
 }
 
 /// Calls `f(piece, its part of the buffer)` for every one of `pieces`, on all threads if `parallel`. The pieces lie one
@@ -61,22 +57,8 @@ pub(super) fn each_piece<T: Send>(
     start: &(impl Fn(usize) -> usize + Sync),
     f: &(impl Fn(usize, &mut [T]) + Sync),
 ) {
-    match pieces.len() {
-        0 => {}
-        1 => f(pieces.start, buffer),
-        len => {
-            let middle = pieces.start + len / 2;
-            let (left, right) = buffer.split_at_mut(start(middle) - start(pieces.start));
-            let mut first = || each_piece(parallel, pieces.start..middle, left, start, f);
-            let mut rest = || each_piece(parallel, middle..pieces.end, right, start, f);
-            if parallel {
-                rayon::join(first, rest);
-            } else {
-                first();
-                rest();
-            }
-        }
-    }
+    let cut = |buffer, first, middle| <[T]>::split_at_mut(buffer, start(middle) - start(first));
+    each_part(parallel, pieces, buffer, &cut, f);
 }
 
 #[cfg(test)]

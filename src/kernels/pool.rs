@@ -12,8 +12,6 @@ mod max;
 use std::iter::zip;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 pub use average::Divisor;
 pub(crate) use average::{average, average_backward};
 use max::TapNumber;
@@ -21,6 +19,7 @@ pub use max::{Taken, Won};
 pub(crate) use max::{max, max_backward};
 
 use super::simd::{Kernel, Simd, isa};
+use super::threads::each_part;
 use crate::{Element, Geometry2d};
 
 /// What a task should at least look at, in elements times taps: some microseconds of work. Less is not worth waking
@@ -70,11 +69,21 @@ fn compute<T: Element, I: TapNumber>(
     let Rows { per_image, line, reads } = rows;
     let task_rows = (TASK_WORK / line.saturating_mul(reads)).max(1);
     let isa = isa();
-    // A single task runs where it is: rayon is entered only to split.
-    let tasks = out.par_chunks_mut(task_rows * line).zip(taps.par_chunks_mut(task_rows * line));
-    tasks.enumerate().for_each(|(task, (out, taps))| {
-        T::dispatch(isa, Task { direction, per_image, line, first: task * task_rows, out, taps });
-    });
+    let step = task_rows * line;
+    let tasks = 0..out.len().div_ceil(step);
+    each_part(
+        true,
+        tasks,
+        (out, taps),
+        &|(out, taps), first, middle| {
+            let (out, out_rest) = out.split_at_mut((middle - first) * step);
+            let (taps, taps_rest) = taps.split_at_mut((middle - first) * step);
+            ((out, taps), (out_rest, taps_rest))
+        },
+        &|task, (out, taps)| {
+            T::dispatch(isa, Task { direction, per_image, line, first: task * task_rows, out, taps });
+        },
+    );
 }
 
 /// Some rows of a result; `first` counts the rows of all images.

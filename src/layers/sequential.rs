@@ -233,8 +233,9 @@ impl<T: Element> Layer<T> for Sequential<T> {
             last.forward_into(&x, out).map_err(|e| e.in_layer(before.len()))
         };
         // The threads are entered once, and not once a layer: coming from outside costs tens of microseconds.
-        match self.cost(x.shape()) {
-            Ok(cost) if cost.multiplications >= PARALLEL_MODEL => rayon::scope(|_| all()),
+        let outside = rayon::current_thread_index().is_none();
+        match outside.then(|| self.cost(x.shape())) {
+            Some(Ok(cost)) if cost.multiplications >= PARALLEL_MODEL => rayon::scope(|_| all()),
             _ => all(),
         }
     }

@@ -1,7 +1,5 @@
 //! The gradient of the input: forward convolutions of the output's gradient.
 
-use rayon::prelude::*;
-
 use super::{PackedKernel, convolve, correlate, fold, is_depthwise};
 use crate::Element;
 use crate::geometry::{Geometry2d, Sampling, WindowAxis};
@@ -13,6 +11,7 @@ use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::panels::PackedMatrix;
 use crate::kernels::patches::Patches;
+use crate::kernels::pieces::each_chunk;
 
 /// The gradient of the input: `dx[n,p,q,c] = sum over the windows (y,x) that see (p,q) at tap (i,j), and over f,
 /// of dy[n,y,x,f] * kernel[i,j,c,f]`. Writes all of `out`.
@@ -100,7 +99,7 @@ impl Phase<'_> {
     fn scatter<T: Element>(&self, values: &[T], out: &mut [T]) {
         let Geometry2d { rows, cols, in_channels: depth, .. } = *self.geometry;
         let width = self.col.reads.positions * depth;
-        out.par_chunks_mut(cols.input * depth).enumerate().for_each(|(index, line)| {
+        each_chunk(true, out, cols.input * depth, |index, line| {
             let (image, row) = (index / rows.input, index % rows.input);
             if row % rows.stride == self.row.index {
                 let start = (image * self.row.reads.positions + row / rows.stride) * width;
