@@ -251,7 +251,7 @@ impl<'a, T: Element, const BLOCK: usize> Band<'a, T, BLOCK> {
                 let weights = grids.weights.part([0, KW], [first, PAIR * S::LANES]);
                 let mut sums = [start; COLUMNS];
                 for x in 0..COLUMNS {
-                    simd.prefetch(&mut out[(col + x) * channels + first..][..PAIR * S::LANES]);
+                    simd.prefetch(&mut out[(col + x) * channels + first..], PAIR * S::LANES);
                 }
                 for i in 0..grids.rows {
                     // Rows that the line above has not asked for.

@@ -3,8 +3,6 @@
 
 use super::conv::{self, PreparedKernel};
 use super::epilogue::Epilogue;
-use super::matmul;
-use super::panels::PackedMatrix;
 use super::pool::{self, Divisor, Taken, Won};
 use super::simd::SimdElement;
 use super::sum;
@@ -56,8 +54,6 @@ entries! {
         out: &mut [Self],
         bias: Option<&mut [Self]>,
     );
-    /// See [`matmul::product`].
-    product = matmul::product, (a: &[Self], b: &PackedMatrix<Self>, after: Epilogue<'_, Self>, out: &mut [Self]);
     /// See [`pool::max`].
     max_pool = pool::max, (input: &[Self], geometry: &Geometry2d, out: &mut [Self], taken: Taken<'_>);
     /// See [`pool::max_backward`].

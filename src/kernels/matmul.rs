@@ -12,12 +12,11 @@
 use std::ops::Range;
 
 use super::disjoint::Rows;
-use super::epilogue::{Bend, Epilogue};
+use super::epilogue::Bend;
 use super::kept::with_kept;
 use super::panels::{PackedMatrix, Panels, across, next_panel};
-use super::pieces::{each_chunk, equal_pieces};
+use super::pieces::equal_pieces;
 use super::simd::{Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, Strands, unrolled};
-use super::threads::threads;
 use crate::Element;
 
 /// Rows of a register tile. Fewer than a first-level cache has ways, so that rows a multiple of a page apart do not
@@ -32,8 +31,6 @@ const PANELS_INSIDE: usize = 256 << 10;
 const LARGE_PANEL: usize = 32 << 10;
 /// Numbers of a row between two requests for a part of the next panel.
 const STRETCH: usize = 32;
-/// Rows of a block that one task computes: its left factor stays in the second-level cache over all panels.
-const BLOCK_ROWS: usize = 16 * MR;
 
 /// The left factor of a product, read in place.
 #[derive(Clone, Copy)]
@@ -275,7 +272,7 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
             let place = block.place + first..block.place + columns.end.min(first + width);
             let out: [&mut [T]; M] = block.out.part(row, place.clone());
             for row in out {
-                simd.prefetch(row);
+                simd.prefetch(row, width);
             }
             let mut sums = [[simd.splat(T::zero()); V]; M];
             if let Some(start) = starts.next() {
@@ -370,45 +367,13 @@ fn add_products<T: Element, S: Simd<T>, const M: usize, const V: usize>(
     });
 }
 
-/// `out = a * b` and what comes `after`, for `a` of `m x k` and `out` of `m x n`, both without gaps between rows.
-pub(crate) fn product<T: Element>(a: &[T], b: &PackedMatrix<T>, after: Epilogue<'_, T>, out: &mut [T]) {
-    with_kept(|rows| {
-        Row::dense(rows, BLOCK_ROWS, b.k);
-        let left =
-            |first| Left::Runs { values: &a[first * b.k..], rows, runs: Runs::one(b.k), live_from: None };
-        each_block(b, out, after, left);
-    });
-}
-
-/// `out = a * b`, the same on this thread alone.
-pub(crate) fn product_here<T: Element>(a: &[T], b: &PackedMatrix<T>, out: &mut [T]) {
+/// `a * b` into `out`, all of them without gaps between rows, on this thread.
+pub(crate) fn product<T: Element>(a: &[T], b: &PackedMatrix<T>, finish: Finish<'_, T>, out: &mut [T]) {
     with_kept(|rows| {
         Row::dense(rows, out.len() / b.n, b.k);
         let left = Left::Runs { values: a, rows, runs: Runs::one(b.k), live_from: None };
         let (right, out) = (b.as_panels(), &mut Rows::new(out, b.n));
-        Block { left, right, columns: 0..b.n, out, place: 0, finish: Finish::PLAIN }.compute();
-    });
-}
-
-/// The product of `left(first row)` and `b` for every block of rows of `out`, and what comes `after`.
-fn each_block<'a, T: Element>(
-    b: &PackedMatrix<T>,
-    out: &mut [T],
-    after: Epilogue<'_, T>,
-    left: impl Fn(usize) -> Left<'a, T> + Sync,
-) {
-    let n = b.n;
-    if n == 0 {
-        return;
-    }
-    each_chunk(threads(out.len() * b.k) > 1, out, BLOCK_ROWS * n, |index, out| {
-        let first = index * BLOCK_ROWS;
-        let after = after.part(first * n..first * n + out.len());
-        let residual = after.residual.map(|values| Residual { values, stride: n });
-        let finish = Finish { bias: after.bias, adds: false, residual, bend: after.bend };
-        let (left, right, rows) = (left(first), b.as_panels(), &mut Rows::new(out, n));
-        Block { left, right, columns: 0..n, out: rows, place: 0, finish }.compute();
-        (after.finish)(out);
+        Block { left, right, columns: 0..b.n, out, place: 0, finish }.compute();
     });
 }
 
@@ -436,28 +401,23 @@ mod tests {
         fn products_of_whole_numbers_are_exact(m in 0_usize..110, k in 0_usize..20, n in 1_usize..140) {
             let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
             let want = naive(&a, &b, &bias, (m, k, n));
-            let after = Epilogue::bias(Some(&bias));
+            let finish = Finish { bias: Some(&bias), ..Finish::PLAIN };
             let mut out = vec![f32::NAN; m * n];
-            product(&a, &PackedMatrix::new((&b, n), k, n), after, &mut out);
+            product(&a, &PackedMatrix::new((&b, n), k, n), finish, &mut out);
             prop_assert_eq!(&out, &want);
 
             out.fill(f32::NAN);
-            product(&a, &PackedMatrix::transposed(&transpose(&b, k, n), k, n), after, &mut out);
+            product(&a, &PackedMatrix::transposed(&transpose(&b, k, n), k, n), finish, &mut out);
             prop_assert_eq!(&out, &want);
         }
 
         #[test]
-        fn a_block_adds_to_what_is_there(rows in 1_usize..14, k in 1_usize..9, n in 1_usize..80) {
+        fn a_product_adds_to_what_is_there(rows in 1_usize..14, k in 1_usize..9, n in 1_usize..80) {
             let (a, b) = (numbers(rows * k, 1), numbers(k * n, 2));
             let mut out = numbers(rows * n, 3);
-            let product = naive(&a, &b, &vec![0.0; n], (rows, k, n));
-            let want: Vec<f32> = out.iter().zip(product).map(|(x, y)| x + y).collect();
-            let mut starts = Vec::new();
-            Row::dense(&mut starts, rows, k);
-            let left = Left::Runs { values: &a, rows: &starts, runs: Runs::one(k), live_from: None };
-            let right = PackedMatrix::new((&b, n), k, n);
-            let lines = &mut Rows::new(&mut out, n);
-            Block { left, right: right.as_panels(), columns: 0..n, out: lines, place: 0, finish: Finish::ADD }.compute();
+            let terms = naive(&a, &b, &vec![0.0; n], (rows, k, n));
+            let want: Vec<f32> = out.iter().zip(terms).map(|(x, y)| x + y).collect();
+            product(&a, &PackedMatrix::new((&b, n), k, n), Finish::ADD, &mut out);
             prop_assert_eq!(out, want);
         }
     }

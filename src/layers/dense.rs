@@ -1,11 +1,9 @@
 //! [`Dense`]: the fully connected layer.
 
-use std::sync::OnceLock;
-
 use ndarray::ArrayView1;
 
 use super::weights::{Filters, Spec, Weights, delegate_to_weights};
-use crate::kernels::panels::PackedMatrix;
+use crate::kernels::conv::PreparedKernel;
 use crate::layer::{Saved, Step, Tape};
 use crate::memory::len_of;
 use crate::ops::{self, check_shape};
@@ -42,7 +40,7 @@ pub struct Dense<T: Element = f32> {
     use_bias: bool,
     kernel_initializer: Initializer,
     bias_initializer: Initializer,
-    weights: Weights<T, OnceLock<PackedMatrix<T>>>,
+    weights: Weights<T, PreparedKernel<T>>,
 }
 
 impl<T: Element> Dense<T> {
@@ -205,10 +203,12 @@ impl<T: Element> Layer<T> for Dense<T> {
         self.activation.check::<T>()?;
         let (features, kernel) = self.kernel_for(x)?;
         let out = out.unwritten(KIND, &self.output_shape(x.shape())?)?;
-        let pack = || PackedMatrix::new((kernel.as_slice(), self.units), features, self.units);
-        let packed = self.weights.prepared().get_or_init(pack);
+        let Some(geometry) = ops::dense_as_convolution(x.len() / features, features, self.units)? else {
+            return Ok(());
+        };
+        let kernel = (kernel.as_slice(), self.weights.prepared());
         self.weights.with_epilogue((None, self.activation), self.units, |after| {
-            T::product(x.as_slice(), packed, after, out);
+            T::conv_forward(x.as_slice(), kernel, &geometry, after, out);
         });
         Ok(())
     }

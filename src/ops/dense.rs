@@ -40,7 +40,7 @@ pub fn dense<T: Element>(
     let mut out = unwritten(OP, &[rows, outputs])?;
     let (x, kernel) = (contiguous(OP, x)?, contiguous(OP, kernel)?);
     let bias = bias.map(|bias| contiguous(OP, bias)).transpose()?;
-    match as_convolution(rows, inputs, outputs)? {
+    match dense_as_convolution(rows, inputs, outputs)? {
         Some(geometry) => {
             T::conv_forward_once(&x, &kernel, &geometry, Epilogue::bias(bias.as_deref()), &mut out);
         }
@@ -73,7 +73,7 @@ pub fn dense_backward_input<T: Element>(
     let [rows, inputs, outputs] = [grad.nrows(), kernel.nrows(), kernel.ncols()];
     check_shape(OP, "an output gradient", grad.shape(), &[rows, outputs])?;
     let mut out = unwritten(OP, &[rows, inputs])?;
-    match as_convolution(rows, inputs, outputs)? {
+    match dense_as_convolution(rows, inputs, outputs)? {
         Some(geometry) => {
             T::conv_backward_input(&contiguous(OP, grad)?, &contiguous(OP, kernel)?, &geometry, &mut out);
         }
@@ -112,7 +112,7 @@ pub(crate) fn dense_backward_weights<T: Element>(
     let mut kernel = unwritten(op, &[inputs, outputs])?;
     let mut bias = if has_bias { Some(unwritten(op, &[outputs])?) } else { None };
     let (x, grad) = (contiguous(op, x)?, contiguous(op, grad)?);
-    match as_convolution(rows, inputs, outputs)? {
+    match dense_as_convolution(rows, inputs, outputs)? {
         Some(geometry) => {
             T::conv_backward_kernel(&x, &grad, &geometry, &mut kernel, bias.as_deref_mut());
         }
@@ -127,8 +127,8 @@ pub(crate) fn dense_backward_weights<T: Element>(
     Ok((to_array(op, (inputs, outputs), kernel)?, bias))
 }
 
-/// The same as a convolution of 1x1 over maps of one position; `None` where there is nothing to multiply.
-fn as_convolution(rows: usize, inputs: usize, outputs: usize) -> Result<Option<Geometry2d>> {
+/// [`dense`] as a convolution of 1x1 over maps of one position; `None` where there is nothing to multiply.
+pub(crate) fn dense_as_convolution(rows: usize, inputs: usize, outputs: usize) -> Result<Option<Geometry2d>> {
     if rows == 0 || inputs == 0 || outputs == 0 {
         return Ok(None);
     }

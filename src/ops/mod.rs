@@ -33,8 +33,8 @@ pub use conv3d::{
     conv3d, conv3d_backward_input, conv3d_backward_kernel, conv3d_transpose, conv3d_transpose_backward_input,
     conv3d_transpose_backward_kernel,
 };
-pub(crate) use dense::dense_backward_weights;
 pub use dense::{dense, dense_backward_bias, dense_backward_input, dense_backward_kernel};
+pub(crate) use dense::{dense_as_convolution, dense_backward_weights};
 pub use dropout::{dropout, dropout_backward};
 pub use global_pool::{
     global_avg_pool2d, global_avg_pool2d_backward, global_max_pool2d, global_max_pool2d_backward,

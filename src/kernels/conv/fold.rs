@@ -6,7 +6,7 @@ use crate::Element;
 use crate::geometry::Geometry2d;
 use crate::kernels::aligned::room;
 use crate::kernels::kept::with_kept;
-use crate::kernels::matmul::product_here;
+use crate::kernels::matmul::{Finish, product};
 use crate::kernels::panels::PackedMatrix;
 use crate::kernels::pieces::each_chunk;
 use crate::kernels::simd::isa;
@@ -71,7 +71,7 @@ impl<T: Element> Band<'_, T> {
             for first in (0..cols.output).step_by(block) {
                 let count = block.min(cols.output - first);
                 let products = room(products, count * columns);
-                product_here(&grad[first * filters..][..count * filters], self.kernel, products);
+                product(&grad[first * filters..][..count * filters], self.kernel, Finish::PLAIN, products);
                 for (tap, p) in (0..rows.kernel).filter_map(|tap| Some((tap, seen(tap)?))) {
                     let line = &mut out[(p - lines.start) * width..][..width];
                     for (col, product) in (first..).zip(products.chunks_exact(columns)) {

@@ -120,10 +120,13 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
         self.load(&to)
     }
 
-    /// Asks for `to`, which will be written soon, to be brought near; where the hardware can.
+    /// Asks for so many numbers from the start of `to` on, which may reach beyond its end and will be written soon, to be
+    /// brought near; where the hardware can.
     #[inline(always)]
-    fn prefetch(self, to: &mut [T]) {
-        prefetch::write(to);
+    fn prefetch(self, to: &mut [T], numbers: usize) {
+        for first in (0..numbers).step_by(64 / size_of::<T>()) {
+            prefetch::write_soon(to.as_mut_ptr().wrapping_add(first));
+        }
     }
 
     /// Asks for `from`, which will be read soon, to be brought near; where the hardware can.

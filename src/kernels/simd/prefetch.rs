@@ -4,13 +4,13 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
-/// Asks for all of `to` to come to the first-level cache, to be written.
+/// Asks for the cache line of `to` to come to the first-level cache, to be written. Any address will do.
 #[inline(always)]
-pub(super) fn write<T>(to: &mut [T]) {
+pub(super) fn write_soon<T>(to: *mut T) {
     #[cfg(target_arch = "x86_64")]
-    for line in to.chunks(64 / size_of::<T>()) {
-        // SAFETY: a hint, which no address makes invalid; processors without it pass over it.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.as_ptr().cast()) }
+    // SAFETY: a hint, which no address makes invalid; processors without it pass over it.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_ET0>(to.cast_const().cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = to;
