@@ -11,6 +11,9 @@ use crate::kernels::simd::Isa;
 
 /// The most scratch of a thread, unless one tile alone needs more.
 const SCRATCH_BYTES: usize = 3 << 19;
+/// Bytes of transformed tiles up to which they stay in a second-level cache while all groups meet some of their channels;
+/// more had better be read in long rows.
+pub(super) const NEAR_BYTES: usize = 3 << 19;
 /// With fewer tiles at a time, the transformed kernel would be read too often to keep the multipliers busy.
 const FEW_TILES: usize = 16;
 /// The same for each lane of a vector: wide multipliers use it up as much faster.
@@ -66,8 +69,7 @@ impl Blocking {
         let slice = (1..most_slices).map(slice).find(roomy).unwrap_or_else(|| slice(most_slices));
         let near = L2_BYTES * 3 / 4 / slice.tile_bytes::<T>();
         let block = near.clamp(few, MANY_TILES).min(slice.most_tiles::<T>());
-        let shared = shared_stride(tiling, slice.tile_stride).div_ceil(threads) + slice.product_stride;
-        let together = (slice.tiles_bytes::<T>() / (size_of::<T>() * shared)).clamp(1, MANY_TILES);
+        let together = (slice.tiles_bytes::<T>() / slice.tile_bytes::<T>()).clamp(1, MANY_TILES);
         // Of a kernel that is taken in slices, threads had better read different parts.
         let few = if slice.point_stride < channels { block } else { FEW_TILES };
         let enough = tiling.tiles().div_ceil(threads) >= few;
@@ -85,28 +87,24 @@ impl Blocking {
     pub(super) fn once<T: Element>(tiling: &Tiling) -> Option<Self> {
         let points = (tiling.size + 2) * (tiling.size + 2);
         let slice = Slice::new::<T>(tiling, tiling.geometry.in_channels);
-        let shared = tiling.tiles() * shared_stride(tiling, slice.tile_stride) * size_of::<T>();
-        let fewer = shared < kernel_bytes::<T>(tiling, points) && shared <= ONCE_BYTES;
+        let tiles = tiling.tiles() * slice.tile_stride * size_of::<T>();
+        let fewer = tiles < kernel_bytes::<T>(tiling, points) && tiles <= ONCE_BYTES;
         let split = Split::Filters { bands: tiling.bands() };
         fewer.then_some(Blocking { split, slice })
     }
 
-    /// The bytes of scratch that each of `threads` threads needs.
-    pub(super) fn scratch_bytes<T: Element>(&self, tiling: &Tiling, threads: usize) -> usize {
+    /// The bytes of scratch that each thread needs, with a packed kernel.
+    pub(super) fn scratch_bytes<T: Element>(&self, tiling: &Tiling) -> usize {
         let Blocking { split, slice } = self;
-        let elements = match split {
+        let tiles = match split {
             Split::Bands { tasks, block } => {
                 let bands = tiling.bands().div_ceil(*tasks.max(&1));
                 let tiles = even_block(bands * tiling.cols, *block);
-                tiles * (slice.tile_stride + slice.product_stride)
+                tiles
             }
-            Split::Filters { bands } => {
-                let tiles = bands * tiling.cols;
-                let shared = shared_stride(tiling, slice.tile_stride);
-                tiles * (shared.div_ceil(threads) + slice.product_stride)
-            }
+            Split::Filters { bands } => bands * tiling.cols,
         };
-        size_of::<T>() * (elements + input_scratch(slice.points, slice.point_stride))
+        tiles * slice.tile_bytes::<T>() + size_of::<T>() * input_scratch(slice.points, slice.point_stride)
     }
 }
 
@@ -138,11 +136,6 @@ impl Slice {
     fn most_tiles<T>(self) -> usize {
         (self.tiles_bytes::<T>() * 2 / 3 / self.tile_bytes::<T>()).max(1)
     }
-}
-
-/// What all threads share of each tile where they split the filters: it transformed, and its outputs.
-fn shared_stride(tiling: &Tiling, tile_stride: usize) -> usize {
-    tile_stride + tiling.geometry.out_channels.next_multiple_of(GROUP) * tiling.size * tiling.size
 }
 
 /// The bytes of the transformed kernel.

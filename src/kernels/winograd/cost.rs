@@ -73,7 +73,7 @@ fn suits(geometry: &Geometry2d) -> bool {
 pub(crate) fn forecast<T: Element>(geometry: &Geometry2d, size: TileSize) -> (usize, f64) {
     let tiling = Tiling::new(geometry, size.outputs());
     let threads = threads(geometry.multiplications() as usize);
-    let bytes = Blocking::new::<T>(isa(), &tiling, threads).scratch_bytes::<T>(&tiling, threads);
+    let bytes = Blocking::new::<T>(isa(), &tiling, threads).scratch_bytes::<T>(&tiling);
     let cost = COSTS.iter().find(|costs| costs.size == size).map_or(0.0, |costs| costs.of::<T>(geometry));
     (bytes, cost)
 }

@@ -5,16 +5,16 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::TileSize;
-use super::blocking::{Blocking, Slice, Split, even_block};
+use super::blocking::{Blocking, NEAR_BYTES, Slice, Split, even_block};
 use super::input::{InputScratch, InputTransform};
 use super::kernel::{GROUP, GroupPanels, OneGroup, WinogradKernel};
-use super::output::{OutputTransform, Target};
+use super::output::{OutputTransform, Positions};
 use super::points::{Four, Transform, Two};
 use super::tiling::Tiling;
 use crate::Element;
 use crate::geometry::Geometry2d;
 use crate::kernels::aligned::room;
-use crate::kernels::disjoint::Rows;
+use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
@@ -22,10 +22,6 @@ use crate::kernels::matmul::{Block, Finish, Left, Row};
 use crate::kernels::pieces::{each_chunk, each_piece};
 use crate::kernels::simd::{Isa, Runs, isa};
 use crate::kernels::threads::threads;
-
-/// Bytes of transformed tiles up to which they stay in a second-level cache while all groups meet some of their channels;
-/// more had better be read in long rows.
-const NEAR_BYTES: usize = 3 << 19;
 
 /// The convolution of `input` with `kernel`, as [`conv::forward`](crate::kernels::conv::forward) has it, for kernels
 /// of 3x3 that move by one, without dilation and groups.
@@ -96,7 +92,7 @@ impl<T: Element> Problem<'_, T> {
                 let all = self.tiling.bands();
                 let steps = |step: usize| start(all.min(step * bands));
                 each_piece(false, 0..all.div_ceil(bands), out, &steps, &|step, piece| {
-                    self.filters::<X, M, N>(step * bands..all.min((step + 1) * bands), piece);
+                    self.shares::<X, M, N>(step * bands..all.min((step + 1) * bands), piece);
                 });
             }
         }
@@ -109,89 +105,84 @@ impl<T: Element> Problem<'_, T> {
         block: usize,
         out: &mut [T],
     ) {
-        let Slice { tile_stride, product_stride, .. } = self.blocking.slice;
-        let [_, height, width, depth] = self.tiling.geometry.output_shape();
         let tiles = bands.start * self.tiling.cols..bands.end * self.tiling.cols;
-        let start = self.tiling.output_of(bands).start;
-        let after = self.after.part(start..start + out.len());
+        let after = self.after.part(self.tiling.output_of(bands.clone()));
+        let depth = self.tiling.geometry.out_channels;
+        let mut out = self.positions(&bands, 0..depth, Rows::new(out, depth));
         let block = even_block(tiles.len(), block);
-        with_kept(|scratch: &mut Scratch<T>| {
+        with_kept(|Scratch { input, transformed, groups }: &mut Scratch<T>| {
             for first in tiles.clone().step_by(block) {
-                let count = block.min(tiles.end - first);
-                let transformed = room(&mut scratch.transformed, count * tile_stride);
-                let products = room(&mut scratch.products, count * product_stride);
+                let tiles = first..tiles.end.min(first + block);
+                let transformed = room(transformed, tiles.len() * self.blocking.slice.tile_stride);
                 for channels in self.blocking.slice.of(self.tiling.geometry.in_channels) {
-                    self.transform_input::<X, M, N>(first, &channels, &mut scratch.input, transformed);
-                    for group in 0..self.groups() {
-                        let filter = group * GROUP;
-                        self.multiply(group, &channels, transformed, &mut scratch.work, products);
-                        let target = |tile| {
-                            let place = self.tiling.place(first + tile);
-                            let (rows, cols) = self.tiling.covered(place);
-                            let row = place.image * height + place.row;
-                            Target { start: (row * width + place.col) * depth + filter - start, rows, cols }
-                        };
-                        let (strides, sums) = ([width * depth, depth], (group, &channels, &*products));
-                        self.transform_output::<X, _, M, N>(sums, (target, strides), after, out);
-                    }
+                    self.transform_input::<X, M, N>(first, &channels, input, transformed);
+                    self.filters::<X, M, N>((&tiles, &channels, transformed), groups, after, &mut out);
                 }
             }
         });
     }
 
-    /// All filters of the bands `bands`, which `out` holds, shared by all threads: each group of filters into memory
-    /// of its own, from where the outputs are put together.
+    /// All filters of the bands `bands`, which `out` holds, shared by all threads.
+    fn shares<X: Transform<M, N>, const M: usize, const N: usize>(&self, bands: Range<usize>, out: &mut [T]) {
+        let Slice { tile_stride, .. } = self.blocking.slice;
+        let [_, _, width, depth] = self.tiling.geometry.output_shape();
+        let tiles = bands.start * self.tiling.cols..bands.end * self.tiling.cols;
+        let after = self.after.part(self.tiling.output_of(bands.clone()));
+        let threads = if self.parallel { rayon::current_num_threads() } else { 1 };
+        let share = self.groups().div_ceil(threads) * GROUP;
+        // What stays in its own cache, each thread transforms itself: to fetch it from another's takes longer.
+        let size = tiles.len() * tile_stride;
+        let apart = size * size_of::<T>() <= NEAR_BYTES;
+        with_kept(|Shared(shared): &mut Shared<T>| {
+            let shared = room(shared, if apart { 0 } else { size });
+            for channels in self.blocking.slice.of(self.tiling.geometry.in_channels) {
+                each_chunk(self.parallel && !apart, shared, tile_stride, |tile, out| {
+                    with_kept(|Scratch { input, .. }: &mut Scratch<T>| {
+                        self.transform_input::<X, M, N>(tiles.start + tile, &channels, input, out);
+                    });
+                });
+                each_columns(self.parallel, Rows::new(out, depth), 0, share, &|filters, out| {
+                    with_kept(|Scratch { input, transformed, groups }: &mut Scratch<T>| {
+                        let transformed: &[T] = if apart {
+                            let own = room(transformed, size);
+                            self.transform_input::<X, M, N>(tiles.start, &channels, input, own);
+                            own
+                        } else {
+                            &*shared
+                        };
+                        let mut out = self.positions(&bands, filters, out);
+                        self.filters::<X, M, N>((&tiles, &channels, transformed), groups, after, &mut out);
+                    });
+                });
+            }
+        });
+        each_chunk(self.parallel, out, width * depth, |_, line| (self.after.finish)(line));
+    }
+
+    /// The filters `filters` of all positions of the bands.
+    fn positions<'o>(
+        &self,
+        bands: &Range<usize>,
+        filters: Range<usize>,
+        rows: Rows<'o, T>,
+    ) -> Positions<'o, T> {
+        let width = self.tiling.geometry.cols.output;
+        Positions { first: self.tiling.output_rows_before(bands.start) * width, filters, rows }
+    }
+
+    /// What the `channels` of the tiles, which `transformed` holds, come to in the filters of `out`.
     fn filters<X: Transform<M, N>, const M: usize, const N: usize>(
         &self,
-        bands: Range<usize>,
-        out: &mut [T],
+        (tiles, channels, transformed): (&Range<usize>, &Range<usize>, &[T]),
+        Groups { work, products }: &mut Groups<T>,
+        after: Epilogue<'_, T>,
+        out: &mut Positions<'_, T>,
     ) {
-        let Slice { tile_stride, product_stride, .. } = self.blocking.slice;
-        let first = bands.start * self.tiling.cols;
-        let tiles = bands.len() * self.tiling.cols;
-        with_kept(|shared: &mut Shared<T>| {
-            let transformed = room(&mut shared.transformed, tiles * tile_stride);
-            let outputs = room(&mut shared.outputs, self.groups() * tiles * M * M * GROUP);
-            for channels in self.blocking.slice.of(self.tiling.geometry.in_channels) {
-                each_chunk(self.parallel, transformed, tile_stride, |tile, out| {
-                    with_kept(|scratch: &mut Scratch<T>| {
-                        self.transform_input::<X, M, N>(first + tile, &channels, &mut scratch.input, out);
-                    });
-                });
-                each_chunk(self.parallel, outputs, tiles * M * M * GROUP, |group, outputs| {
-                    with_kept(|scratch: &mut Scratch<T>| {
-                        let products = room(&mut scratch.products, tiles * product_stride);
-                        self.multiply(group, &channels, transformed, &mut scratch.work, products);
-                        let target = |tile| Target { start: tile * M * M * GROUP, rows: M, cols: M };
-                        let (strides, after) = ([M * GROUP, GROUP], self.after.without_residual());
-                        let sums = (group, &channels, &*products);
-                        self.transform_output::<X, _, M, N>(sums, (target, strides), after, outputs);
-                    });
-                });
-            }
-            self.put_together(bands, outputs, out);
-        });
-    }
-
-    /// Writes the rows of the output from the tiles `outputs` of every group.
-    fn put_together(&self, bands: Range<usize>, outputs: &[T], out: &mut [T]) {
-        let [_, height, width, depth] = self.tiling.geometry.output_shape();
-        let size = self.tiling.size;
-        let tiles = bands.len() * self.tiling.cols;
-        let first = self.tiling.output_rows_before(bands.start);
-        each_chunk(self.parallel, out, width * depth, |row, out| {
-            let start = (first + row) * width * depth;
-            let (image, row) = ((first + row) / height, (first + row) % height);
-            let band = image * height.div_ceil(size) + row / size - bands.start;
-            for (col, out) in out.chunks_exact_mut(depth).enumerate() {
-                let tile = band * self.tiling.cols + col / size;
-                for (group, out) in out.chunks_mut(GROUP).enumerate() {
-                    let position = ((group * tiles + tile) * size + row % size) * size + col % size;
-                    out.copy_from_slice(&outputs[position * GROUP..][..out.len()]);
-                }
-            }
-            self.after.part(start..start + out.len()).end(self.isa, out);
-        });
+        let products = room(products, tiles.len() * self.blocking.slice.product_stride);
+        for group in out.filters.start / GROUP..out.filters.end.div_ceil(GROUP) {
+            self.multiply(group, channels, transformed, work, products);
+            self.transform_output::<X, M, N>(tiles.start, (group, channels, products), after, out);
+        }
     }
 
     /// Transforms these channels of the tiles from `first` on.
@@ -250,29 +241,23 @@ impl<T: Element> Problem<'_, T> {
     }
 
     /// Transforms the products of a group and some channels back, and does what comes `after` in registers.
-    fn transform_output<X: Transform<M, N>, F: Fn(usize) -> Target, const M: usize, const N: usize>(
+    fn transform_output<X: Transform<M, N>, const M: usize, const N: usize>(
         &self,
+        first: usize,
         (group, channels, products): (usize, &Range<usize>, &[T]),
-        (target, [row_stride, col_stride]): (F, [usize; 2]),
         after: Epilogue<'_, T>,
-        out: &mut [T],
+        out: &mut Positions<'_, T>,
     ) {
         let Geometry2d { in_channels, out_channels, .. } = self.tiling.geometry;
         let filters = group * GROUP..out_channels.min((group + 1) * GROUP);
         let (adds, ends) = (channels.start > 0, channels.end == in_channels);
         let after = if ends { after } else { Epilogue::bias(after.bias) };
-        let work = OutputTransform::<T, X, F, M, N> {
-            products,
-            filters: filters.len(),
-            adds,
-            after: Epilogue { bias: after.bias.filter(|_| !adds).map(|bias| &bias[filters]), ..after },
-            target,
-            row_stride,
-            col_stride,
-            out,
-            transform: PhantomData,
-        };
-        T::dispatch(self.isa, work);
+        let after = Epilogue { bias: after.bias.filter(|_| !adds), ..after };
+        let (tiling, transform) = (&self.tiling, PhantomData::<X>);
+        T::dispatch(
+            self.isa,
+            OutputTransform { products, tiling, first, filters, adds, after, out, transform },
+        );
     }
 }
 
@@ -281,8 +266,14 @@ impl<T: Element> Problem<'_, T> {
 struct Scratch<T> {
     input: InputScratch<T>,
     transformed: Vec<T>,
-    products: Vec<T>,
+    groups: Groups<T>,
+}
+
+/// What a group of filters needs: where tiles start, a kernel that is used once, and products.
+#[derive(Default)]
+struct Groups<T> {
     work: Work<T>,
+    products: Vec<T>,
 }
 
 /// What the products of a group need: where tiles start, and a kernel that is used once.
@@ -292,9 +283,6 @@ struct Work<T> {
     once: OneGroup<T>,
 }
 
-/// What threads that share the filters hand to each other.
+/// Transformed tiles that all threads read.
 #[derive(Default)]
-struct Shared<T> {
-    transformed: Vec<T>,
-    outputs: Vec<T>,
-}
+struct Shared<T>(Vec<T>);

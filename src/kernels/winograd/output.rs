@@ -2,61 +2,61 @@
 //! the residual, bent.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use super::kernel::GROUP;
 use super::points::Transform;
+use super::tiling::Tiling;
 use crate::Element;
+use crate::kernels::disjoint::Rows;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::simd::{Kernel, Simd};
 
-/// Where in the output a tile goes.
-#[derive(Clone, Copy)]
-pub(super) struct Target {
-    /// The tile's first element.
-    pub(super) start: usize,
-    /// Rows and columns of the tile that are wanted.
-    pub(super) rows: usize,
-    pub(super) cols: usize,
-}
-
-/// Transforms `products` back, whose tiles are a group of filters for each of the `N * N` points, and writes the
-/// first `filters` of them where `target(tile)` says.
-pub(super) struct OutputTransform<'a, T, X, F, const M: usize, const N: usize> {
+/// Transforms `products` back, whose tiles from `first` on are a group of filters for each of the `N * N` points, and
+/// writes `filters` of them.
+pub(super) struct OutputTransform<'a, 'b, T, X, const M: usize, const N: usize> {
     pub(super) products: &'a [T],
-    pub(super) filters: usize,
+    pub(super) tiling: &'a Tiling,
+    pub(super) first: usize,
+    pub(super) filters: Range<usize>,
     /// Whether to add to what `out` holds.
     pub(super) adds: bool,
-    /// For these filters, and this part of the output.
+    /// For these positions, and all filters.
     pub(super) after: Epilogue<'a, T>,
-    pub(super) target: F,
-    pub(super) row_stride: usize,
-    pub(super) col_stride: usize,
-    pub(super) out: &'a mut [T],
+    pub(super) out: &'a mut Positions<'b, T>,
     pub(super) transform: PhantomData<X>,
 }
 
-impl<T, X, F, const M: usize, const N: usize> Kernel<T> for OutputTransform<'_, T, X, F, M, N>
-where
-    T: Element,
-    X: Transform<M, N>,
-    F: Fn(usize) -> Target,
+/// Positions of an output that follow each other, row by row and image by image, and some of their filters.
+pub(super) struct Positions<'a, T> {
+    pub(super) first: usize,
+    pub(super) filters: Range<usize>,
+    /// A row for each position.
+    pub(super) rows: Rows<'a, T>,
+}
+
+impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
+    for OutputTransform<'_, '_, T, X, M, N>
 {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
+        let OutputTransform { tiling, filters, after, out, .. } = self;
+        let [_, height, width, depth] = tiling.geometry.output_shape();
         let (points, _) = self.products.as_chunks::<GROUP>();
         let (rows, _) = points.as_chunks::<N>();
         let (tiles, _) = rows.as_chunks::<N>();
-        for (tile, products) in tiles.iter().enumerate() {
-            let Target { start, rows, cols } = (self.target)(tile);
-            for lane in (0..GROUP).step_by(S::LANES) {
-                if lane >= self.filters {
-                    break;
-                }
-                let lanes = S::LANES.min(self.filters - lane);
-                let bias = match self.after.bias {
-                    Some(bias) => simd.load_up_to(&bias[lane..]),
+        for (tile, products) in (self.first..).zip(tiles) {
+            let place = tiling.place(tile);
+            let (rows, cols) = tiling.covered(place);
+            let start = (place.image * height + place.row) * width + place.col - out.first;
+            for lane in (0..filters.len()).step_by(S::LANES) {
+                let lanes = S::LANES.min(filters.len() - lane);
+                let filter = filters.start + lane;
+                let columns = filter - out.filters.start..filter - out.filters.start + lanes;
+                let bias = match after.bias {
+                    Some(bias) => simd.load_up_to(&bias[filter..filter + lanes]),
                     None => simd.splat(T::zero()),
                 };
                 // Loops, not `array::from_fn`: it is not always inlined.
@@ -75,26 +75,26 @@ where
                     for value in &mut row {
                         *value = simd.add(*value, bias);
                     }
-                    let place = start + i * self.row_stride + lane;
+                    let start = start + i * width;
                     if self.adds {
-                        let before = self.out[place..].chunks(self.col_stride);
-                        for (value, before) in row.iter_mut().zip(before).take(cols) {
-                            *value = simd.add(*value, simd.load_up_to(&before[..lanes]));
+                        for (j, value) in row.iter_mut().enumerate().take(cols) {
+                            let [before] = out.rows.part(start + j, columns.clone());
+                            *value = simd.add(*value, simd.load_up_to(before));
                         }
                     }
-                    if let Some(residual) = self.after.residual {
-                        let residual = residual[place..].chunks(self.col_stride);
-                        for (value, residual) in row.iter_mut().zip(residual).take(cols) {
-                            *value = simd.add(*value, simd.load_up_to(&residual[..lanes]));
+                    if let Some(residual) = after.residual {
+                        for (j, value) in row.iter_mut().enumerate().take(cols) {
+                            let residual = &residual[(start + j) * depth + filter..][..lanes];
+                            *value = simd.add(*value, simd.load_up_to(residual));
                         }
                     }
-                    self.after.bend.apply(simd, std::array::from_mut(&mut row));
-                    let out = &mut self.out[place..];
-                    for (value, out) in row.into_iter().zip(out.chunks_mut(self.col_stride)).take(cols) {
+                    after.bend.apply(simd, std::array::from_mut(&mut row));
+                    for (j, value) in row.into_iter().enumerate().take(cols) {
+                        let [out] = out.rows.part(start + j, columns.clone());
                         if lanes == S::LANES {
                             simd.store(value, out);
                         } else {
-                            simd.store_up_to(value, &mut out[..lanes]);
+                            simd.store_up_to(value, out);
                         }
                     }
                 }
