@@ -1,5 +1,5 @@
-//! Average pooling: first the columns of each row of windows are added up, then the windows along that line. Two short
-//! sums in place of one long one are faster, and round less. No sum goes on from that of a neighbouring window: what
+//! Average pooling: the rows and the columns of a window are added up one after the other. Two short sums in place of one
+//! long one are faster, and round less. No sum goes on from that of a neighbouring window: what
 //! large numbers take from the small ones would stay when they leave.
 
 use std::iter::zip;

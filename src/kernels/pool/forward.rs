@@ -1,13 +1,14 @@
 //! Pooling forward, in vectors over the channels: the rows that a window sees are joined first, then their columns.
 //! Rows are joined once for all the windows in a row of outputs: narrow windows keep the columns that they share with
-//! the next, for all others a whole row is joined in a buffer. Memory is read in as few runs as a window has rows.
+//! the next, for all others a whole row is joined in a buffer. Memory is read in as few runs as a window has rows. Only
+//! where windows see whole lines, as those of global pooling do, the columns of each row are joined first.
 
 use std::ops::Range;
 
 use crate::kernels::aligned::room;
 use crate::kernels::kept::with_kept;
 use crate::kernels::pieces::{each_chunk, even_pieces};
-use crate::kernels::simd::{Isa, Kernel, MAX_LANES, Simd};
+use crate::kernels::simd::{Grid, Isa, Kernel, MAX_LANES, Simd};
 use crate::kernels::threads::threads;
 use crate::{Element, Geometry2d};
 
@@ -71,6 +72,12 @@ const READ_WORK: usize = 2;
 /// the first-level cache together.
 const ROWS: usize = 4;
 
+/// Vectors of channels that are joined at a time where windows see whole lines: as many as registers hold, or few.
+const MANY: usize = 8;
+const FEW: usize = 2;
+/// How many positions ahead of its use memory is asked for there.
+const AHEAD: usize = 2;
+
 /// A row of the input whose rows are joined.
 struct Buffer<T>(Vec<T>);
 
@@ -120,6 +127,9 @@ impl<T: Element, R: Reduction<T>> Kernel<T> for Task<'_, T, R> {
             (2, 2) if enough => self.sliding::<S, 0, 2>(simd),
             (3, 1) if enough => self.sliding::<S, 2, 1>(simd),
             (3, 2) if enough => self.sliding::<S, 1, 2>(simd),
+            _ if cols.output == 1 && cols.taps(0).len() == cols.input && channels >= FEW * S::LANES => {
+                self.whole_lines(simd)
+            }
             _ => self.buffered(simd),
         };
         let mut lanes = [T::zero(); MAX_LANES];
@@ -159,6 +169,26 @@ impl<'a, T: Element, R: Reduction<T>> Task<'a, T, R> {
             };
             for col in (0..done.start).chain(done.end..cols.output) {
                 row.column::<S, true>(simd, col, channels, out, &mut watched);
+            }
+        }
+        watched
+    }
+
+    /// Windows that see whole lines, one position after the other as they lie in memory.
+    #[inline(always)]
+    fn whole_lines<S: Simd<T>>(&mut self, simd: S) -> S::V {
+        let channels = self.geometry.in_channels;
+        let many = channels - channels % (MANY * S::LANES);
+        let mut watched = simd.splat(T::zero());
+        for y in 0..self.out.len() / channels {
+            let row = self.row(self.first + y);
+            let out = &mut self.out[y * channels..][..channels];
+            for first in (0..many).step_by(MANY * S::LANES) {
+                row.lines::<S, MANY>(simd, first, out, &mut watched);
+            }
+            for first in (many..channels).step_by(FEW * S::LANES) {
+                // The last vectors may overlap those before, and compute the same numbers again.
+                row.lines::<S, FEW>(simd, first.min(channels - FEW * S::LANES), out, &mut watched);
             }
         }
         watched
@@ -269,6 +299,32 @@ impl<T: Element, R: Reduction<T>> Row<'_, T, R> {
         self.reduction.watch(simd, watched, sum)
     }
 
+    /// Some vectors, from the channel `first` on, of a window that sees whole lines.
+    #[inline(always)]
+    fn lines<S: Simd<T>, const V: usize>(self, simd: S, first: usize, out: &mut [T], watched: &mut S::V) {
+        let Geometry2d { cols, in_channels: channels, .. } = *self.geometry;
+        let Seen { count, distance } = self.seen;
+        let grid = Grid::new(self.source, [count, distance], [cols.input, channels], channels);
+        let grid = grid.part([0, cols.input], [first, V * S::LANES]);
+        let mut joined = [simd.splat(T::zero()); V];
+        for row in 0..count {
+            let mut line = joined;
+            for column in 0..cols.input {
+                let mut next = line;
+                for (v, next) in next.iter_mut().enumerate() {
+                    let numbers = grid.at::<S>(row, column, v);
+                    simd.prefetch_near(numbers, AHEAD * channels);
+                    *next = simd.load(numbers);
+                }
+                *watched = self.watch(simd, *watched, next);
+                line = if column == 0 { next } else { self.join(simd, line, next) };
+            }
+            joined = if row == 0 { line } else { self.join(simd, joined, line) };
+        }
+        let divisor = self.reduction.divisor(self.geometry, self.row, 0).map(|d| simd.splat(d));
+        simd.store_strided(divided(simd, joined, divisor), &mut out[first..], S::LANES);
+    }
+
     /// The first `len` outputs from column `col` on, all windows like that of `col`.
     #[inline(always)]
     fn column<S: Simd<T>, const WATCH: bool>(
@@ -331,12 +387,7 @@ impl<T: Element, R: Reduction<T>> Row<'_, T, R> {
             }
             total = if j == 0 { column } else { self.join(simd, total, column) };
         }
-        if let Some(divisor) = divisor {
-            for total in &mut total {
-                *total = simd.div(*total, divisor);
-            }
-        }
-        total
+        divided(simd, total, divisor)
     }
 
     /// The outputs of `columns`, whose windows see `ROWS` rows. They share `OLD` columns, whose joined rows are kept,
@@ -401,12 +452,7 @@ impl<T: Element, R: Reduction<T>> Row<'_, T, R> {
                 if OLD > 0 {
                     simd.store_strided(last, &mut three[at..], S::LANES);
                 }
-                if let Some(divisor) = divisor {
-                    for total in &mut total {
-                        *total = simd.div(*total, divisor);
-                    }
-                }
-                simd.store_strided(total, &mut out[at..], S::LANES);
+                simd.store_strided(divided(simd, total, divisor), &mut out[at..], S::LANES);
             }
             (first, second, third) = (second, third, first);
         }
@@ -434,6 +480,21 @@ impl<T: Element, R: Reduction<T>> Row<'_, T, R> {
         *watched = self.watch(simd, *watched, sum);
         joined
     }
+}
+
+/// The vectors, divided by `divisor` if there is one.
+#[inline(always)]
+fn divided<T: Element, S: Simd<T>, const V: usize>(
+    simd: S,
+    mut vectors: [S::V; V],
+    divisor: Option<S::V>,
+) -> [S::V; V] {
+    if let Some(divisor) = divisor {
+        for vector in &mut vectors {
+            *vector = simd.div(*vector, divisor);
+        }
+    }
+    vectors
 }
 
 #[cfg(test)]
