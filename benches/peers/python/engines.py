@@ -41,7 +41,7 @@ def _own_version():
     return f"{version} ({commit})" if commit else version
 
 
-OURS = Engine(STRIATE, STRIATE, "a built layer, channels last; in inference, the first call packs the weights", True)
+OURS = Engine(STRIATE, STRIATE, "a built layer, channels last; in inference, the first call packs the weights; networks after `for_inference`", True)
 
 PEERS = [
     Engine(

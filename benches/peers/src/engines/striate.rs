@@ -15,7 +15,11 @@ pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
         Layer::Step(network, input) => return step(network(), input),
         Layer::Conv(conv) => convolution(conv)?,
         Layer::Pool(pool) => pool.layer(),
-        Layer::Network(network, input) => Box::new(weighed(network(), input)?),
+        Layer::Network(network, input) => {
+            let mut network = weighed(network(), input)?;
+            network.for_inference()?;
+            Box::new(network)
+        }
     };
     let x = data::tensor(Role::Input, &input)?;
     Prepared::new(move || Ok(layer.forward(&x)?), |y| Ok(y.into_vec()))
