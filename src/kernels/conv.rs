@@ -99,7 +99,7 @@ pub(crate) fn forward_once<T: Element>(
     if geometry.groups > 1 {
         return forward(input, (kernel, &PreparedKernel::default()), geometry, after, out);
     }
-    convolve(input, &KernelMatrix::new(kernel, geometry.kernel_shape()), geometry, after, out);
+    convolve(input, &KernelMatrix::new(kernel, geometry.out_channels), geometry, after, out);
 }
 
 /// The convolution of a geometry of one group with the kernel `matrix`.

@@ -74,3 +74,47 @@ fn halves<W: Send>(
         rayon::join(first, rest);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::on;
+    use super::*;
+
+    /// Adds its number to every one of so many pieces.
+    fn add_numbers(done: &mut [usize]) {
+        let cut = |work, first, middle| <[usize]>::split_at_mut(work, middle - first);
+        each_part(true, 3..3 + done.len(), done, &cut, &|piece, done| {
+            assert_eq!(done.len(), 1);
+            done[0] += piece;
+        });
+    }
+
+    #[test]
+    fn every_piece_is_computed_once_by_any_number_of_threads() {
+        for (threads, count) in
+            [1, 2, 3, 5].into_iter().flat_map(|threads| (0..12).map(move |n| (threads, n)))
+        {
+            let mut done = vec![0; count];
+            on(threads, || add_numbers(&mut done));
+            assert_eq!(done, (3..3 + count).collect::<Vec<_>>(), "{threads} threads");
+            add_numbers(&mut done);
+            assert_eq!(done, (3..3 + count).map(|piece| 2 * piece).collect::<Vec<_>>(), "from outside");
+        }
+    }
+
+    #[test]
+    fn a_thread_begins_with_its_own_share() {
+        let first = on(2, || {
+            let (me, first) = (rayon::current_thread_index(), Mutex::new(None));
+            each_part(true, 0..8, (), &|(), _, _| ((), ()), &|piece, ()| {
+                if rayon::current_thread_index() == me {
+                    first.lock().unwrap().get_or_insert(piece);
+                }
+            });
+            (me, rayon::current_num_threads(), first.into_inner().unwrap())
+        });
+        assert!(matches!(first, (Some(0), _, Some(0)) | (Some(1), 2, Some(4))), "{first:?}");
+    }
+}

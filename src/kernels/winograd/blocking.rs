@@ -11,9 +11,6 @@ use crate::kernels::simd::Isa;
 
 /// The most scratch of a thread, unless one tile alone needs more.
 const SCRATCH_BYTES: usize = 3 << 19;
-/// Bytes of transformed tiles up to which they stay in a second-level cache while all groups meet some of their channels;
-/// more had better be read in long rows.
-pub(super) const NEAR_BYTES: usize = 3 << 19;
 /// With fewer tiles at a time, the transformed kernel would be read too often to keep the multipliers busy.
 const FEW_TILES: usize = 16;
 /// The same for each lane of a vector: wide multipliers use it up as much faster.
@@ -99,8 +96,7 @@ impl Blocking {
         let tiles = match split {
             Split::Bands { tasks, block } => {
                 let bands = tiling.bands().div_ceil(*tasks.max(&1));
-                let tiles = even_block(bands * tiling.cols, *block);
-                tiles
+                even_block(bands * tiling.cols, *block)
             }
             Split::Filters { bands } => bands * tiling.cols,
         };

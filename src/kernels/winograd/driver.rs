@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::TileSize;
-use super::blocking::{Blocking, NEAR_BYTES, Slice, Split, even_block};
+use super::blocking::{Blocking, Slice, Split, even_block};
 use super::input::{InputScratch, InputTransform};
 use super::kernel::{GROUP, GroupPanels, OneGroup, WinogradKernel};
 use super::output::{OutputTransform, Positions};
@@ -22,6 +22,10 @@ use crate::kernels::matmul::{Block, Finish, Left, Row};
 use crate::kernels::pieces::{each_chunk, each_piece};
 use crate::kernels::simd::{Isa, Runs, isa};
 use crate::kernels::threads::threads;
+
+/// Bytes of transformed tiles up to which they stay in a second-level cache while all groups meet some of their channels;
+/// more had better be read in long rows, and by all threads.
+const NEAR_BYTES: usize = 3 << 19;
 
 /// The convolution of `input` with `kernel`, as [`conv::forward`](crate::kernels::conv::forward) has it, for kernels
 /// of 3x3 that move by one, without dilation and groups.

@@ -38,7 +38,7 @@ pub(crate) struct WinogradKernel<T: Copy + Default + 'static> {
 impl<T: Element> WinogradKernel<T> {
     /// Transforms a kernel `[3, 3, channels, filters]` for tiles of `size`.
     pub(crate) fn new(kernel: &[T], geometry: &Geometry2d, size: TileSize) -> Self {
-        Self::packed_for(isa(), &KernelMatrix::new(kernel, geometry.kernel_shape()), size)
+        Self::packed_for(isa(), &KernelMatrix::new(kernel, geometry.out_channels), size)
     }
 
     /// The same for a given instruction set.
@@ -124,15 +124,15 @@ struct GroupTaps<'a, T> {
 fn with_taps<T: Element>(kernel: &KernelMatrix<'_, T>, group: usize, f: impl FnOnce(GroupTaps<'_, T>)) {
     let (rows, row) = kernel.size();
     let (channels, filters) = (rows / 9, group * GROUP..row.min((group + 1) * GROUP));
-    if let Some(values) = kernel.in_order() {
-        return f(GroupTaps { values, channels, row, filters });
+    match kernel {
+        KernelMatrix::InOrder { values, .. } => f(GroupTaps { values, channels, row, filters }),
+        KernelMatrix::Turned(turned) => with_kept(|taps: &mut Taps<T>| {
+            let row = filters.len();
+            let values = room(&mut taps.0, rows * row);
+            turned.copy(filters, row, values);
+            f(GroupTaps { values, channels, row, filters: 0..row });
+        }),
     }
-    with_kept(|taps: &mut Taps<T>| {
-        let row = filters.len();
-        let values = room(&mut taps.0, rows * row);
-        kernel.copy(filters, row, values);
-        f(GroupTaps { values, channels, row, filters: 0..row });
-    });
 }
 
 impl<T: Element> GroupTaps<'_, T> {

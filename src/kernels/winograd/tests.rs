@@ -108,7 +108,7 @@ proptest! {
             let (_, sizes) = reference(&x, &kernel, &bias, &whole);
             let sizes = largest_of_tiles(&sizes, &whole, &geometry, size.outputs());
             for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-                let packed = WinogradKernel::packed_for(isa, &KernelMatrix::new(&kernel, geometry.kernel_shape()), size);
+                let packed = WinogradKernel::packed_for(isa, &KernelMatrix::new(&kernel, geometry.out_channels), size);
                 let mut out = vec![f32::NAN; want.len()];
                 forward(&x, Kernel::Packed(&packed), &geometry, Epilogue::bias(Some(&bias)), &mut out);
                 for ((got, want), size) in out.iter().zip(&want).zip(&sizes) {
@@ -230,7 +230,7 @@ fn slices_of_the_channels_add_up() {
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         let tiling = Tiling::new(&geometry, TileSize::Four.outputs());
         assert!(Blocking::new::<f32>(isa, &tiling, 1).slice.of(channels).count() > 1);
-        let kernel = KernelMatrix::new(&kernel, geometry.kernel_shape());
+        let kernel = KernelMatrix::new(&kernel, geometry.out_channels);
         let packed = WinogradKernel::packed_for(isa, &kernel, TileSize::Four);
         let (low, high) = (-0.5, 20.0);
         let after = Epilogue {
