@@ -59,8 +59,13 @@ pub(super) fn correlate<T: Element>(
     let k = patches.rows.taps * patches.cols.taps * group_in;
     let threads = threads(out.len() * k);
     let pixels = out.len() / filters;
-    let (field, block) = blocked(patches, group_in, pixels, filters);
+    let (field, mut block) = blocked(patches, group_in, pixels, filters);
     let isa = isa();
+    let unit = if groups == 1 { panel_width::<T>(isa, k) } else { group_out };
+    if matches!(right, Right::Packed(_)) && in_place(patches) && filters.div_ceil(unit) < threads {
+        // Too few filters to share. Without padding, how positions are cut shows in no result.
+        block = block.min(pixels.div_ceil(threads));
+    }
 
     if let (Right::Once(kernel), true) = (right, pixels > block) {
         let packed = PackedMatrix::of_kernel(kernel);
@@ -74,7 +79,6 @@ pub(super) fn correlate<T: Element>(
         });
     } else {
         // One block: the threads share the filters, and so each reads only its part of the kernel.
-        let unit = if groups == 1 { panel_width::<T>(isa, k) } else { group_out };
         let width = filters.div_ceil(unit).div_ceil(threads) * unit;
         let part = |piece: Range<usize>, out: Rows<'_, T>| product.block(right, 0, piece, out);
         each_columns(true, Rows::new(out, filters), 0, width, &part);

@@ -3,7 +3,7 @@
 //! Channels lie next to each other, so every innermost loop runs over them. The forward direction is written in vectors;
 //! where it writes down who has won, and backward, the compiler makes vectors of the loops. Work is
 //! shared out by rows of the result in all directions: backward, a row of the input's gradient gathers from the rows of
-//! windows that cover it. A window as large as the map is global pooling, with the same loops.
+//! windows that cover it. A window as large as the map is global pooling.
 
 mod average;
 mod forward;

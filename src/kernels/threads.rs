@@ -1,4 +1,4 @@
-//! How many threads to share work among, and which begins with which part of it.
+//! How many threads to share work among, and with which part of it a thread begins.
 
 use std::ops::Range;
 
@@ -19,8 +19,9 @@ pub(crate) fn threads(multiplications: usize) -> usize {
 /// Calls `f(piece, its part of the work)` for every one of `pieces`, on all threads if `parallel`. `cut(work, first,
 /// middle)` takes the work of the pieces from `first` on apart where the piece `middle` begins.
 ///
-/// Each thread begins with its own share of the pieces, always the same one, and then helps the others: what it wrote
-/// last, in the layer before or in the call before, is likely to be in its cache still.
+/// The current thread begins with its own share of the pieces, always the same one, and leaves the others theirs; of two
+/// threads, each has its own then. What a thread wrote last, in the layer before or in the call before, is likely to be
+/// in its cache still.
 pub(super) fn each_part<W: Send>(
     parallel: bool,
     pieces: Range<usize>,

@@ -202,8 +202,9 @@ impl<T: Element> Layer<T> for Dense<T> {
     fn forward_into(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
         self.activation.check::<T>()?;
         let (features, kernel) = self.kernel_for(x)?;
+        let geometry = ops::dense_as_convolution(x.len() / features, features, self.units)?;
         let out = out.unwritten(KIND, &self.output_shape(x.shape())?)?;
-        let Some(geometry) = ops::dense_as_convolution(x.len() / features, features, self.units)? else {
+        let Some(geometry) = geometry else {
             return Ok(());
         };
         let kernel = (kernel.as_slice(), self.weights.prepared());

@@ -540,6 +540,17 @@ mod tests {
         (0..geometry.input_shape().iter().product()).map(|i| T::of(value(i))).collect()
     }
 
+    #[test]
+    fn whole_lines_are_joined_in_wide_and_in_narrow_strips() {
+        for channels in [16, 33, 150, 256] {
+            for window in [(5, 7), (3, 7)] {
+                let geometry = Window2d::new(window).pool(&[2, 5, 7, channels]).unwrap();
+                check::<f32>(&geometry);
+                check::<f64>(&geometry);
+            }
+        }
+    }
+
     fn check<T: Element>(geometry: &Geometry2d) {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             let x: Vec<T> = input(geometry, &[]);

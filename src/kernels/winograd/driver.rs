@@ -24,8 +24,10 @@ use crate::kernels::simd::{Isa, Runs, isa};
 use crate::kernels::threads::threads;
 
 /// Bytes of transformed tiles up to which they stay in a second-level cache while all groups meet some of their channels;
-/// more had better be read in long rows, and by all threads.
+/// more had better be read in long rows, and transformed only once.
 const NEAR_BYTES: usize = 3 << 19;
+/// The fewest groups of filters whose products take so long that to transform the tiles for them alone does not matter.
+const FEW_GROUPS: usize = 4;
 
 /// The convolution of `input` with `kernel`, as [`conv::forward`](crate::kernels::conv::forward) has it, for kernels
 /// of 3x3 that move by one, without dilation and groups.
@@ -129,18 +131,19 @@ impl<T: Element> Problem<'_, T> {
     /// All filters of the bands `bands`, which `out` holds, shared by all threads.
     fn shares<X: Transform<M, N>, const M: usize, const N: usize>(&self, bands: Range<usize>, out: &mut [T]) {
         let Slice { tile_stride, .. } = self.blocking.slice;
-        let [_, _, width, depth] = self.tiling.geometry.output_shape();
+        let depth = self.tiling.geometry.out_channels;
         let tiles = bands.start * self.tiling.cols..bands.end * self.tiling.cols;
         let after = self.after.part(self.tiling.output_of(bands.clone()));
         let threads = if self.parallel { rayon::current_num_threads() } else { 1 };
         let share = self.groups().div_ceil(threads) * GROUP;
-        // What stays in its own cache, each thread transforms itself: to fetch it from another's takes longer.
+        // What stays in its own cache, each thread transforms itself, if it has enough to multiply with it: to fetch it from
+        // another's takes longer.
         let size = tiles.len() * tile_stride;
-        let apart = size * size_of::<T>() <= NEAR_BYTES;
+        let apart = size * size_of::<T>() <= NEAR_BYTES && share >= FEW_GROUPS * GROUP;
         with_kept(|Shared(shared): &mut Shared<T>| {
             let shared = room(shared, if apart { 0 } else { size });
             for channels in self.blocking.slice.of(self.tiling.geometry.in_channels) {
-                each_chunk(self.parallel && !apart, shared, tile_stride, |tile, out| {
+                each_chunk(self.parallel, shared, tile_stride, |tile, out| {
                     with_kept(|Scratch { input, .. }: &mut Scratch<T>| {
                         self.transform_input::<X, M, N>(tiles.start + tile, &channels, input, out);
                     });
@@ -160,7 +163,7 @@ impl<T: Element> Problem<'_, T> {
                 });
             }
         });
-        each_chunk(self.parallel, out, width * depth, |_, line| (self.after.finish)(line));
+        (self.after.finish)(out);
     }
 
     /// The filters `filters` of all positions of the bands.

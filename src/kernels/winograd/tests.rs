@@ -180,6 +180,8 @@ fn layers() -> impl Iterator<Item = Geometry2d> {
         (3, 33, 20, 33, 17),
         (1, 10, 200, 48, 40),
         (5, 4, 4, 130, 34),
+        // So many filters that two threads transform the tiles apart, and five together.
+        (1, 7, 7, 64, 300),
         // In slices of the channels.
         (1, 24, 23, 450, 6),
     ];
@@ -196,11 +198,13 @@ fn the_number_of_threads_changes_nothing() {
         let kernel = numbers(len(geometry.kernel_shape()), 2);
         for size in [TileSize::Two, TileSize::Four] {
             let packed = WinogradKernel::new(&kernel, &geometry, size);
+            let (bias, residual) =
+                (numbers(geometry.out_channels, 3), numbers(len(geometry.output_shape()), 5));
+            let bend = Bend::Clamp(-0.5, 20.0);
+            let after = Epilogue { residual: Some(&residual), bend, ..Epilogue::bias(Some(&bias)) };
             let run = |threads| {
                 let mut out = vec![f32::NAN; len(geometry.output_shape())];
-                on(threads, || {
-                    forward(&x, Kernel::Packed(&packed), &geometry, Epilogue::bias(None), &mut out)
-                });
+                on(threads, || forward(&x, Kernel::Packed(&packed), &geometry, after, &mut out));
                 out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
             };
             let one = run(1);
