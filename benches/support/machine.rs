@@ -75,7 +75,8 @@ fn rate<F: FnMut()>(threads: usize, amount: f64, make: impl Fn() -> F + Sync) ->
 struct Kernels {
     instructions: &'static str,
     /// Goes so many rounds, each a multiply-add in every one of some chains. Within a chain each waits for its
-    /// predecessor; there are enough chains to keep all units at work meanwhile.
+    /// predecessor; there are enough chains to keep all units at work meanwhile, and few enough that compilers hold all in
+    /// registers.
     chains: fn(rounds: usize) -> f32,
     flops_a_round: usize,
     /// Writes half of each number to where it belongs. (The standard library's copying is not what computing
@@ -92,7 +93,7 @@ impl Kernels {
                 instructions: "AVX-512",
                 // SAFETY: the processor has the instructions that the function is compiled for.
                 chains: |rounds| unsafe { avx512_chains(rounds) },
-                flops_a_round: 2 * 24 * 16,
+                flops_a_round: 2 * 12 * 16,
                 // SAFETY: as above.
                 halve: |from, to| unsafe { avx512_halve(from, to) },
             };
@@ -122,7 +123,7 @@ impl Kernels {
             instructions: "NEON",
             // SAFETY: every 64-bit Arm processor that the standard library is built for has NEON.
             chains: |rounds| unsafe { neon_chains(rounds) },
-            flops_a_round: 2 * 24 * 4,
+            flops_a_round: 2 * 16 * 4,
             halve: baseline_halve,
         }
     }
@@ -212,7 +213,7 @@ halve! {
 #[cfg(target_arch = "x86_64")]
 chains! {
     #[target_feature(enable = "avx512f")]
-    avx512_chains, 24, _mm512_set1_ps, _mm512_cvtss_f32, |sum, factor| _mm512_fmadd_ps(sum, factor, factor)
+    avx512_chains, 12, _mm512_set1_ps, _mm512_cvtss_f32, |sum, factor| _mm512_fmadd_ps(sum, factor, factor)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -230,7 +231,7 @@ chains! {
 #[cfg(target_arch = "aarch64")]
 chains! {
     #[target_feature(enable = "neon")]
-    neon_chains, 24, vdupq_n_f32, vgetq_lane_f32::<0>, |sum, factor| vfmaq_f32(factor, sum, factor)
+    neon_chains, 16, vdupq_n_f32, vgetq_lane_f32::<0>, |sum, factor| vfmaq_f32(factor, sum, factor)
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
