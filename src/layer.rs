@@ -215,6 +215,31 @@ pub trait Layer<T: Element = f32>: Debug + Send + Sync {
         Ok(())
     }
 
+    /// The function of each output at the layer's end, if it has one; by default it has none.
+    fn last_activation(&self) -> Option<Activation> {
+        None
+    }
+
+    /// The same to be exchanged, of every layer that has one. Where a max pooling comes next, a
+    /// [`Sequential`](crate::Sequential) in training exchanges functions that keep the larger of two numbers the larger, as
+    /// ReLU, for the identity, and applies them to what the pooling leaves: the results are the same, and fewer numbers
+    /// are saved, and go through the gradient.
+    ///
+    /// ```
+    /// use striate::{Activation, Conv2D, Layer, Tensor};
+    /// let mut conv: Conv2D = Conv2D::new(8, 3).activation(Activation::Relu);
+    /// *conv.last_activation_mut().unwrap() = Activation::Linear;
+    /// assert_eq!(conv.last_activation(), Some(Activation::Linear));
+    /// ```
+    fn last_activation_mut(&mut self) -> Option<&mut Activation> {
+        None
+    }
+
+    /// Whether each output is the largest of some inputs, and so the layer a max pooling.
+    fn takes_maxima(&self) -> bool {
+        false
+    }
+
     /// What the layer costs for an input of shape `input`: parameters, multiplications, memory, and how far it
     /// sees. Works before `build`.
     ///

@@ -180,6 +180,11 @@ impl Summary {
         self.rows.push(row);
     }
 
+    /// The row that came last.
+    pub(crate) fn last_row_mut(&mut self) -> Option<&mut Row> {
+        self.rows.last_mut()
+    }
+
     /// Appends rows of layers that are computed again in training from an input of so many bytes.
     pub(crate) fn recomputed<R>(
         &mut self,

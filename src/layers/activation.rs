@@ -15,7 +15,7 @@ impl<T: Element> Layer<T> for Activation {
     }
 
     fn forward(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
-        self.on(x.clone())
+        self.on(if *self == Activation::Linear { x.clone() } else { x.copied() })
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
@@ -24,7 +24,7 @@ impl<T: Element> Layer<T> for Activation {
             self.save_output(&y, tape);
             return Ok(y);
         }
-        let y = self.on(x.clone())?;
+        let y = self.on(x.copied())?;
         tape.push(self.name(), Saved::Tensor(x));
         Ok(y)
     }
@@ -44,6 +44,14 @@ impl<T: Element> Layer<T> for Activation {
         self.channels::<T>(input)?;
         let saved = if *self == Activation::Linear { 0 } else { crate::memory::len_of("activation", input)? };
         Ok(Cost { saved_bytes: saved * size_of::<T>(), ..Cost::default() })
+    }
+
+    fn last_activation(&self) -> Option<Activation> {
+        Some(*self)
+    }
+
+    fn last_activation_mut(&mut self) -> Option<&mut Activation> {
+        Some(self)
     }
 
     fn step(&self) -> Result<Option<Step>> {

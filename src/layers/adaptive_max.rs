@@ -90,6 +90,10 @@ impl<T: Element> Layer<T> for AdaptiveMaxPool2D {
         let saved_bytes = size_of_val(input) + outputs * size_of::<u32>();
         Ok(Cost { saved_bytes, reach: Reach::Everything, ..Cost::default() })
     }
+
+    fn takes_maxima(&self) -> bool {
+        true
+    }
 }
 
 /// A sequence of a length of choice, from the largest values of windows that share it as evenly as they can:

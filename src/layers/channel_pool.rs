@@ -104,4 +104,8 @@ impl<T: Element> Layer<T> for ChannelMaxPool {
         let saved_bytes = indices_bytes(input, &self.geometry(input)?);
         Ok(Cost { saved_bytes, ..Cost::default() })
     }
+
+    fn takes_maxima(&self) -> bool {
+        true
+    }
 }

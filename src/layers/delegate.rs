@@ -87,6 +87,18 @@ macro_rules! delegate_layer {
         fn for_inference(&mut self) -> crate::Result<()> {
             crate::Layer::<T>::for_inference(&mut self.$field)
         }
+
+        fn last_activation(&self) -> Option<crate::Activation> {
+            crate::Layer::<T>::last_activation(&self.$field)
+        }
+
+        fn last_activation_mut(&mut self) -> Option<&mut crate::Activation> {
+            crate::Layer::<T>::last_activation_mut(&mut self.$field)
+        }
+
+        fn takes_maxima(&self) -> bool {
+            crate::Layer::<T>::takes_maxima(&self.$field)
+        }
     };
 }
 pub(super) use delegate_layer;

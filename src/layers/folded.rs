@@ -3,7 +3,7 @@
 use crate::layer::{Layer, Name, Param, Saved, Step, Tape};
 use crate::memory::len_of;
 use crate::ops::check_shape;
-use crate::{Cost, Element, Error, Result, Rng, Tensor};
+use crate::{Activation, Cost, Element, Error, Result, Rng, Tensor};
 
 /// Which arrays are maps in disguise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,5 +141,17 @@ impl<T: Element, L: Layer<T>> Layer<T> for Folded<L> {
 
     fn fuse(&mut self, next: &Step) -> Result<bool> {
         self.inner.fuse(next)
+    }
+
+    fn last_activation(&self) -> Option<Activation> {
+        self.inner.last_activation()
+    }
+
+    fn last_activation_mut(&mut self) -> Option<&mut Activation> {
+        self.inner.last_activation_mut()
+    }
+
+    fn takes_maxima(&self) -> bool {
+        self.inner.takes_maxima()
     }
 }

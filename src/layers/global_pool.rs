@@ -106,6 +106,10 @@ impl<T: Element> Layer<T> for GlobalMaxPool2D {
         let saved_bytes = indices_bytes(input, &global_geometry(MAX, input)?);
         Ok(Cost { saved_bytes, reach: Reach::Everything, ..Cost::default() })
     }
+
+    fn takes_maxima(&self) -> bool {
+        true
+    }
 }
 
 const AVG: &str = "GlobalAvgPool2D";

@@ -154,6 +154,10 @@ impl<T: Element> Layer<T> for MaxPool2D {
         let saved_bytes = indices_bytes(input, &self.window.pool(input)?);
         Ok(Cost { saved_bytes, reach: reach(&self.window), ..Cost::default() })
     }
+
+    fn takes_maxima(&self) -> bool {
+        true
+    }
 }
 
 /// What a layer sees through this window.

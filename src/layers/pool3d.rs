@@ -150,6 +150,10 @@ impl<T: Element> Layer<T> for MaxPool3D {
         let saved_bytes = size_of_val(input) + taps_bytes(&steps[0]) + taps_bytes(&steps[1]);
         Ok(Cost { saved_bytes, reach: reach(&self.window.planes()), ..Cost::default() })
     }
+
+    fn takes_maxima(&self) -> bool {
+        true
+    }
 }
 
 const AVG: &str = "AvgPool3D";

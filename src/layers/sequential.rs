@@ -155,6 +155,39 @@ impl<T: Element> Sequential<T> {
         layers.try_fold(x.clone(), |x, (i, layer)| layer.forward(&x).map_err(|e| e.in_layer(i)))
     }
 
+    /// The activation at the end of this layer that training applies after the next one, a max pooling.
+    fn deferred(&self, layer: usize) -> Option<Activation> {
+        let pooled = self.layers.get(layer + 1)?.takes_maxima();
+        self.layers[layer].last_activation().filter(|activation| pooled && activation.keeps_maxima())
+    }
+
+    /// The activation of the layer before this one that comes only now, after it.
+    fn deferred_to(&self, layer: usize) -> Activation {
+        layer.checked_sub(1).and_then(|before| self.deferred(before)).unwrap_or_default()
+    }
+
+    /// Calls `f` with a layer that leaves out the activation which comes later.
+    fn with_layer<R>(&mut self, i: usize, f: impl FnOnce(&mut dyn Layer<T>) -> Result<R>) -> Result<R> {
+        let deferred = self.deferred(i);
+        let layer = &mut *self.layers[i];
+        let exchange = |layer: &mut dyn Layer<T>, activation| {
+            if let (Some(own), Some(activation)) = (layer.last_activation_mut(), activation) {
+                *own = activation;
+            }
+        };
+        exchange(layer, deferred.and(Some(Activation::Linear)));
+        let result = f(layer);
+        exchange(layer, deferred);
+        result.map_err(|e| e.in_layer(i))
+    }
+
+    /// The bytes that this layer of so many `own` ones saves in training, with those of activations where they come.
+    fn saved_bytes(&self, layer: usize, own: usize, output: &[usize]) -> Result<usize> {
+        let bytes = |activation: Activation| Ok(Layer::<T>::cost(&activation, output)?.saved_bytes);
+        let later = bytes(self.deferred(layer).unwrap_or_default())?;
+        Ok(own.saturating_sub(later).saturating_add(bytes(self.deferred_to(layer))?))
+    }
+
     /// The number of the last layer that does anything at inference.
     fn last_step(&self) -> Result<Option<usize>> {
         for (i, layer) in self.layers.iter().enumerate().rev() {
@@ -251,29 +284,28 @@ impl<T: Element> Layer<T> for Sequential<T> {
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        self.layers
-            .iter_mut()
-            .enumerate()
-            .try_fold(x, |x, (i, layer)| layer.forward_train(x, tape).map_err(|e| e.in_layer(i)))
+        (0..self.len()).try_fold(x, |x, i| {
+            let y = self.with_layer(i, |layer| layer.forward_train(x, tape))?;
+            self.deferred_to(i).forward_train(y, tape).map_err(|e| e.in_layer(i - 1))
+        })
     }
 
     fn backward(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
-        self.layers
-            .iter_mut()
-            .enumerate()
-            .rev()
-            .try_fold(grad, |grad, (i, layer)| layer.backward(grad, tape).map_err(|e| e.in_layer(i)))
+        (0..self.len()).rev().try_fold(grad, |grad, i| {
+            let grad = self.deferred_to(i).backward(grad, tape).map_err(|e| e.in_layer(i))?;
+            self.with_layer(i, |layer| layer.backward(grad, tape))
+        })
     }
 
     fn backward_params(&mut self, grad: Tensor<T>, tape: &mut Tape<T>) -> Result<()> {
-        let mut grad = grad;
-        for (i, layer) in self.layers.iter_mut().enumerate().rev() {
-            if i == 0 {
-                return layer.backward_params(grad, tape).map_err(|e| e.in_layer(i));
-            }
-            grad = layer.backward(grad, tape).map_err(|e| e.in_layer(i))?;
+        let grad = (1..self.len()).rev().try_fold(grad, |grad, i| {
+            let grad = self.deferred_to(i).backward(grad, tape).map_err(|e| e.in_layer(i))?;
+            self.with_layer(i, |layer| layer.backward(grad, tape))
+        })?;
+        match self.is_empty() {
+            true => Ok(()),
+            false => self.with_layer(0, |layer| layer.backward_params(grad, tape)),
         }
-        Ok(())
     }
 
     fn params(&self) -> Vec<(Name, &Param<T>)> {
@@ -294,11 +326,21 @@ impl<T: Element> Layer<T> for Sequential<T> {
 
     fn cost(&self, input: &[usize]) -> Result<Cost> {
         let mut total = Cost::default();
-        self.through(input, |_, layer, shape| {
-            total = total.then(layer.cost(shape)?);
-            layer.output_shape(shape)
+        self.through(input, |i, layer, shape| {
+            let (cost, output) = (layer.cost(shape)?, layer.output_shape(shape)?);
+            let saved_bytes = self.saved_bytes(i, cost.saved_bytes, &output)?;
+            total = total.then(Cost { saved_bytes, ..cost });
+            Ok(output)
         })?;
         Ok(total)
+    }
+
+    fn last_activation(&self) -> Option<Activation> {
+        self.layers.last()?.last_activation()
+    }
+
+    fn last_activation_mut(&mut self) -> Option<&mut Activation> {
+        self.layers.last_mut()?.last_activation_mut()
     }
 
     fn step(&self) -> Result<Option<Step>> {
@@ -333,7 +375,11 @@ impl<T: Element> Layer<T> for Sequential<T> {
     fn summarize(&self, name: &str, input: &[usize], summary: &mut Summary) -> Result<Vec<usize>> {
         self.through(input, |i, layer, shape| {
             let name = if name.is_empty() { i.to_string() } else { format!("{name}.{i}") };
-            layer.summarize(&name, shape, summary)
+            let output = layer.summarize(&name, shape, summary)?;
+            if let Some(row) = summary.last_row_mut() {
+                row.cost.saved_bytes = self.saved_bytes(i, row.cost.saved_bytes, &output)?;
+            }
+            Ok(output)
         })
     }
 }
@@ -350,8 +396,8 @@ pub(super) fn named<L: Display, X>(layers: impl Iterator<Item = (L, Vec<(Name, X
 mod tests {
     use super::*;
     use crate::{
-        BatchNorm, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Dropout, ErrorKind, Flatten, Padding,
-        Reach, Residual, SeparableConv2D,
+        BatchNorm, ChannelMaxPool, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Dropout, ErrorKind,
+        Flatten, GlobalMaxPool2D, MaxPool2D, Padding, Reach, Residual, SeparableConv2D,
     };
     use ndarray::array;
 
@@ -387,6 +433,71 @@ mod tests {
         }
         assert_eq!(model.forward(&x).unwrap(), want);
         assert_eq!(model.output_shape(x.shape()).unwrap(), want.shape());
+    }
+
+    /// Models with a max pooling after an activation that may come later, or may not.
+    fn pooled() -> Vec<Sequential<f64>> {
+        let conv = |activation| Conv2D::new(4, 3).padding(Padding::Same).activation(activation);
+        let overlapping = || MaxPool2D::new(3).strides(2).padding(Padding::all(1));
+        let hard = Activation::HardTanh { min: -0.1, max: 0.2 };
+        vec![
+            sequential![
+                conv(Activation::Relu),
+                MaxPool2D::new(2),
+                conv(Activation::Relu),
+                GlobalMaxPool2D::new()
+            ],
+            sequential![BatchNorm::new(), Activation::Relu6, overlapping()],
+            sequential![sequential![conv(Activation::Linear), conv(hard)], overlapping(), Activation::Relu],
+            sequential![SeparableConv2D::new(4, 3).activation(Activation::Relu), ChannelMaxPool::new(2)],
+            sequential![Activation::Relu, Activation::Relu, MaxPool2D::new(2), MaxPool2D::new(2)],
+            sequential![conv(Activation::Tanh), MaxPool2D::new(2)],
+        ]
+    }
+
+    /// A training step of a model's layers, each on its own: the output and the gradient of the input.
+    fn one_by_one(model: &mut Sequential<f64>, x: &Tensor<f64>, grad: &Tensor<f64>) -> [Tensor<f64>; 2] {
+        let mut tape = Tape::new();
+        let layers = model.layers.iter_mut();
+        let y = layers.fold(x.clone(), |x, layer| layer.forward_train(x, &mut tape).unwrap());
+        let layers = model.layers.iter_mut().rev();
+        [y, layers.fold(grad.clone(), |grad, layer| layer.backward(grad, &mut tape).unwrap())]
+    }
+
+    #[test]
+    fn an_activation_after_the_maxima_changes_nothing_but_what_is_saved() {
+        let mut rng = Rng::seed(7);
+        let mut random = |shape: &[usize]| Tensor::zeros(shape).unwrap().map(|_: f64| rng.normal());
+        let mut x = random(&[2, 8, 8, 2]);
+        x.as_mut_slice()[17] = f64::NAN;
+        let values = |model: &Sequential<f64>| -> Vec<f64> {
+            let grads = model.params().into_iter().filter_map(|(_, param)| param.grad());
+            grads.flat_map(|grad| grad.as_slice().to_vec()).collect()
+        };
+        for (number, mut model) in pooled().into_iter().enumerate() {
+            model.build(x.shape(), &mut Rng::seed(1)).unwrap();
+            let grad = random(&model.output_shape(x.shape()).unwrap());
+            let mut alone = sequential![];
+            alone.layers = pooled().swap_remove(number).layers;
+            alone.build(x.shape(), &mut Rng::seed(1)).unwrap();
+            let [y, dx] = one_by_one(&mut alone, &x, &grad);
+
+            let mut tape = Tape::new();
+            let bits = |tensor: &Tensor<f64>| {
+                tensor.as_slice().iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<_>>()
+            };
+            assert_eq!(bits(&model.forward_train(x.clone(), &mut tape).unwrap()), bits(&y), "{model:?}");
+            assert_eq!(tape.bytes(), model.cost(x.shape()).unwrap().saved_bytes, "{model:?}");
+            assert_eq!(tape.bytes() as u64, model.summary(x.shape()).unwrap().saved_bytes(), "{model:?}");
+            assert_eq!(bits(&model.backward(grad, &mut tape).unwrap()), bits(&dx), "{model:?}");
+            assert!(tape.is_empty());
+            let bits = |values: Vec<f64>| values.into_iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(values(&model)), bits(values(&alone)), "{model:?}");
+            let activation = |model: &Sequential<f64>| {
+                format!("{:?}", model.layers().map(|layer| layer.last_activation()).collect::<Vec<_>>())
+            };
+            assert_eq!(activation(&model), activation(&alone), "each has its activation back");
+        }
     }
 
     #[test]

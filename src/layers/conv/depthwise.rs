@@ -5,7 +5,8 @@ use super::sliding::{Axes, Convolution};
 use crate::layer::{Name, Param, Step, Tape};
 use crate::layers::delegate::delegate_layer;
 use crate::{
-    Accuracy, Cost, Element, Initializer, Layer, PadMode, Padding, Plan, Result, Rng, Size2d, Tensor,
+    Accuracy, Activation, Cost, Element, Initializer, Layer, PadMode, Padding, Plan, Result, Rng, Size2d,
+    Tensor,
 };
 
 /// The options of the layers whose depthwise convolution a method `depthwise_mut` lends; for the examples, the name of one,
@@ -324,6 +325,14 @@ impl<T: Element> Layer<T> for SeparableConv2D<T> {
     fn cost(&self, input: &[usize]) -> Result<Cost> {
         let between = self.depthwise.output_shape(input)?;
         Ok(self.depthwise.cost(input)?.then(self.pointwise.cost(&between)?))
+    }
+
+    fn last_activation(&self) -> Option<Activation> {
+        self.pointwise.last_activation()
+    }
+
+    fn last_activation_mut(&mut self) -> Option<&mut Activation> {
+        self.pointwise.last_activation_mut()
     }
 
     fn fuse(&mut self, next: &Step) -> Result<bool> {

@@ -370,6 +370,15 @@ impl<T: Element> Layer<T> for Convolution<T> {
             ..self.weights.cost(&self.specs(input)?)?
         })
     }
+
+    fn last_activation(&self) -> Option<Activation> {
+        Some(self.finish.activation)
+    }
+
+    fn last_activation_mut(&mut self) -> Option<&mut Activation> {
+        Some(&mut self.finish.activation)
+    }
+
     fn fuse(&mut self, next: &Step) -> Result<bool> {
         let [.., filters] = self.axes.kernel(self.kind, self.weights.value(self.name)?.shape())?;
         self.finish.fuse(next, (self.name, Filters::Last(filters)), &mut self.weights)

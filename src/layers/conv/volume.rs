@@ -5,7 +5,9 @@ use super::sliding::{Axes, Convolution};
 use crate::geometry::volumes;
 use crate::layer::{Name, Param, Saved, Step, Tape};
 use crate::ops::{Stacking, check_shape};
-use crate::{Accuracy, Cost, Element, Layer, PadMode, Padding3d, Result, Rng, Size3d, Tensor, Window3d};
+use crate::{
+    Accuracy, Activation, Cost, Element, Layer, PadMode, Padding3d, Result, Rng, Size3d, Tensor, Window3d,
+};
 
 const KIND: &str = "Conv3D";
 
@@ -247,6 +249,14 @@ impl<T: Element> Layer<T> for Conv3D<T> {
         let (_, maps) = self.window.stacked(KIND, input)?;
         let cost = self.inner.cost(&maps)?;
         Ok(Cost { saved_bytes: cost.saved_bytes.saturating_add(size_of_val(input)), ..cost })
+    }
+
+    fn last_activation(&self) -> Option<Activation> {
+        self.inner.last_activation()
+    }
+
+    fn last_activation_mut(&mut self) -> Option<&mut Activation> {
+        self.inner.last_activation_mut()
     }
 
     fn fuse(&mut self, next: &Step) -> Result<bool> {

@@ -34,6 +34,12 @@ impl Activation {
         (bend, Activation::Linear)
     }
 
+    /// Whether the activation of the largest number is the largest activation, and numbers that differ have the same one
+    /// only where the derivative is 0: then it may come after a max pooling as well, to the same outputs and gradients.
+    pub(crate) fn keeps_maxima(self) -> bool {
+        matches!(self, Activation::Relu | Activation::Relu6 | Activation::HardTanh { .. })
+    }
+
     /// Replaces `values`, rows of `channels`, with their activations. The parameters must have passed
     /// [`check`](Self::check).
     pub(crate) fn apply<T: Element>(self, values: &mut [T], channels: usize) {
