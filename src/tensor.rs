@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use approx::{AbsDiffEq, RelativeEq, UlpsEq};
 use ndarray::{
-    ArcArray, Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMutD, Axis, Dimension, Ix1, Ix2, Ix3, Ix4, Ix5,
-    IxDyn,
+    ArcArray, Array, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMutD, Axis, Dimension, Ix1, Ix2,
+    Ix3, Ix4, Ix5, IxDyn,
 };
 
 use crate::kernels::{Buffer, recycle};
-use crate::memory::{array_of, filled, len_of, unwritten};
+use crate::memory::{array_of, len_of, unwritten};
 use crate::{Element, Error, ErrorKind, Result};
 
 /// An n-dimensional array of `f32` or `f64`, backed by [`ndarray`].
@@ -65,7 +65,9 @@ impl<T: Element> Tensor<T> {
     /// # Ok::<(), striate::Error>(())
     /// ```
     pub fn full(shape: &[usize], value: T) -> Result<Self> {
-        Self::from_vec(shape, filled("tensor", shape, value)?)
+        let mut elements = unwritten("tensor", shape)?;
+        elements.fill(value);
+        Self::from_buffer(shape, elements)
     }
 
     /// A tensor that takes over `elements`, in row-major order.
@@ -94,6 +96,19 @@ impl<T: Element> Tensor<T> {
     pub(crate) fn from_buffer(shape: &[usize], elements: Buffer<T>) -> Result<Self> {
         let array = array_of(IxDyn(shape), elements).map_err(|e| Error::shape("from_buffer", e, shape))?;
         Ok(Tensor(array.into_shared()))
+    }
+
+    /// The same elements in memory of its own, which begins with a cache line.
+    pub(crate) fn copied(&self) -> Self {
+        let mut elements = Buffer::unwritten(self.len());
+        elements.copy_from_slice(self.as_slice());
+        Self::of_elements(self.shape(), elements)
+    }
+
+    /// A tensor of these elements, of which there are as many as the shape has.
+    fn of_elements(shape: &[usize], elements: Buffer<T>) -> Self {
+        // That makes it infallible; an empty tensor would only stand for a broken invariant.
+        Self::from_buffer(shape, elements).unwrap_or_default()
     }
 
     /// Becomes a tensor of this shape that holds anything, in its own memory if that fits; lends all of it to be written.
@@ -366,8 +381,15 @@ impl<T: Element> Tensor<T> {
     /// let x = striate::Tensor::from(ndarray::array![0.0, 255.0]).map(|v| v / 255.0);
     /// assert_eq!(x.as_slice(), [0.0, 1.0]);
     /// ```
-    pub fn map(&self, f: impl FnMut(T) -> T) -> Self {
-        Tensor(self.0.mapv(f).into_shared())
+    pub fn map(&self, mut f: impl FnMut(T) -> T) -> Self {
+        self.each_to(|&x| f(x))
+    }
+
+    /// `f` of every element.
+    fn each_to<U: Element>(&self, f: impl FnMut(&T) -> U) -> Tensor<U> {
+        let mut elements = Buffer::unwritten(self.len());
+        elements.iter_mut().zip(self.as_slice().iter().map(f)).for_each(|(to, x)| *to = x);
+        Tensor::of_elements(self.shape(), elements)
     }
 
     /// The elements in the other precision.
@@ -377,7 +399,7 @@ impl<T: Element> Tensor<T> {
     /// assert_eq!(x.as_slice(), [0.5_f64]);
     /// ```
     pub fn cast<U: Element>(&self) -> Tensor<U> {
-        Tensor(self.0.mapv(|x| U::of(x.to_double())).into_shared())
+        self.each_to(|x| U::of(x.to_double()))
     }
 
     /// PyTorch's and ONNX' order of axes, `[batch, channels, spatial...]`, to this crate's `[batch, spatial..., channels]`.
@@ -458,7 +480,11 @@ impl<T: Element, D: Dimension> From<ArcArray<T, D>> for Tensor<T> {
 impl<T: Element, D: Dimension> From<ArrayView<'_, T, D>> for Tensor<T> {
     /// Copies the elements into standard layout.
     fn from(view: ArrayView<'_, T, D>) -> Self {
-        Tensor(view.as_standard_layout().into_owned().into_dyn().into_shared())
+        let mut elements = Buffer::unwritten(view.len());
+        if let Ok(mut to) = ArrayViewMut::from_shape(view.raw_dim(), &mut elements) {
+            to.assign(&view);
+        }
+        Self::of_elements(view.shape(), elements)
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Buffer<T: Copy + Default + 'static> {
 
 impl<T: Copy + Default + 'static> Buffer<T> {
     /// Of `len` elements, with whatever they hold: they must all be written. They begin with a cache line.
-    pub(super) fn unwritten(len: usize) -> Self {
+    pub(crate) fn unwritten(len: usize) -> Self {
         let with_line = len + line_len::<T>();
         let memory = take_spare(with_line).unwrap_or_else(|| vec![T::default(); with_line]);
         Buffer { start: aligned_start(&memory), memory, len }
@@ -37,6 +37,11 @@ impl<T: Copy + Default + 'static> Buffer<T> {
             memory.resize(with_line, T::default());
         }
         Ok(Buffer { start: aligned_start(&memory), memory, len })
+    }
+
+    /// Drops what comes after the first `len` elements.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
     }
 
     /// The memory, and where in it the elements are.

@@ -17,7 +17,7 @@ def prepare(layer, threads, models):
     if isinstance(layer, suite.Training | suite.Step):
         with torch.inference_mode(False):
             return _training(layer) if isinstance(layer, suite.Training) else torch_networks.steps(layer)
-    first = torch.from_numpy(suite.channels_first_input(layer))
+    first = torch.from_numpy(suite.channels_first_input(layer)).clone()  # to memory that it has aligned
     last = first.contiguous(memory_format=torch.channels_last)
     if isinstance(layer, suite.Network):
         raise NotImplementedError("it reads no ONNX files")
@@ -53,7 +53,7 @@ def _step(conv, order):
     """Forward and all gradients, channels first or last."""
 
     def arranged(array):
-        return torch.from_numpy(array).contiguous(memory_format=order)
+        return torch.from_numpy(array).clone(memory_format=order)
 
     x, pad = _padded(conv, arranged(suite.channels_first_input(conv)))
     x = x.contiguous(memory_format=order).requires_grad_()

@@ -32,9 +32,13 @@ impl Role {
 
 /// An array of numbers between -0.5 and 0.5.
 pub fn tensor(role: Role, shape: &[usize]) -> Result<Tensor> {
-    let len: usize = shape.iter().product();
-    let first = role.sequence().wrapping_mul(0x9e37_79b9);
-    Ok(Tensor::from_vec(shape, (0..len).map(|i| number((i as u32).wrapping_add(first))).collect())?)
+    let mut place = role.sequence().wrapping_mul(0x9e37_79b9);
+    // What the tensor itself has allocated begins with a cache line, as a layer's output does.
+    Ok(Tensor::zeros(shape)?.map(|_| {
+        let number = number(place);
+        place = place.wrapping_add(1);
+        number
+    }))
 }
 
 /// Mixes the bits of `i` (the finaliser of MurmurHash3).
