@@ -21,6 +21,9 @@ fn cases() -> Vec<Geometry2d> {
         case([1, 30, 41, 3], [5, 5, 3, 20], same(5)),
         case([2, 31, 30, 3], [7, 7, 3, 33], Window2d::new(7).strides(2).padding(Padding::all(3))),
         case([1, 7, 7, 64], [3, 3, 64, 72], same(3)),
+        // Short sums in panels of every width, all of them whole; tiles that go on in the next line and image.
+        case([3, 9, 11, 3], [3, 3, 3, 112], same(3)),
+        case([2, 10, 7, 2], [1, 1, 2, 112], Window2d::new(1).strides(3)),
         case([3, 9, 9, 16], [3, 3, 16, 40], same(3).dilation(2)),
         case([1, 14, 14, 32], [1, 1, 32, 24], Window2d::new(1).strides(2)),
         case([2, 23, 23, 12], [1, 1, 12, 17], Window2d::new(1)),
@@ -98,7 +101,7 @@ fn check<T: Element>(geometry: &Geometry2d) {
     }
 }
 
-/// Layers that take each path to an output, and inputs for them. Their filters are not whole vectors.
+/// Layers that take each path to an output, and inputs for them. Most have filters that are not whole vectors.
 fn layers<T: Element>(activation: Activation) -> Vec<(Box<dyn Layer<T>>, [usize; 4])> {
     let conv = |filters, size| Conv2D::new(filters, size).padding(Padding::Same).activation(activation);
     vec![
@@ -106,6 +109,7 @@ fn layers<T: Element>(activation: Activation) -> Vec<(Box<dyn Layer<T>>, [usize;
         (Box::new(conv(72, 3)), [1, 7, 7, 64]),
         (Box::new(conv(37, 3).accuracy(Accuracy::Strict)), [1, 14, 15, 32]),
         (Box::new(conv(69, 1)), [2, 13, 13, 11]),
+        (Box::new(conv(112, 3)), [1, 7, 9, 3]),
         (Box::new(conv(37, 3).groups(37)), [1, 9, 8, 37]),
         (Box::new(conv(6, 3).groups(6).strides(2)), [1, 9, 8, 6]),
         (Box::new(conv(24, 3).groups(6)), [1, 9, 8, 24]),

@@ -61,6 +61,11 @@ impl<'a, T> Rows<'a, T> {
         Rows { start, count, width: self.width, stride: self.stride, memory: PhantomData }
     }
 
+    /// Only these columns of the rows.
+    pub(super) fn columns(self, columns: Range<usize>) -> Self {
+        self.split_columns(columns.end).0.split_columns(columns.start).1
+    }
+
     /// The rows left and right of column `at`.
     pub(super) fn split_columns(self, at: usize) -> (Self, Self) {
         assert!(at <= self.width);

@@ -15,7 +15,7 @@
 
 use std::ops::Range;
 
-use super::matmul::{Left, Row};
+use super::matmul::{Left, Series};
 use super::patches::Patches;
 use super::pieces::even_pieces;
 use super::simd::Runs;
@@ -47,8 +47,22 @@ enum Layout {
 /// A task's memory: its part of the source with the padding, and the rows that start in it.
 #[derive(Default)]
 pub(super) struct Scratch<T> {
+    /// As long as it ever was; of it, so many numbers are in use.
     values: Vec<T>,
-    rows: Vec<Row>,
+    used: usize,
+    rows: Vec<Series>,
+}
+
+impl<T: Element> Scratch<T> {
+    /// The next `len` numbers, with whatever they hold.
+    fn take(&mut self, len: usize) -> &mut [T] {
+        let start = self.used;
+        self.used += len;
+        if self.values.len() < self.used {
+            self.values.resize(self.used, T::zero());
+        }
+        &mut self.values[start..self.used]
+    }
 }
 
 impl<'a, T: Element> Field<'a, T> {
@@ -85,7 +99,8 @@ impl<'a, T: Element> Field<'a, T> {
                 rows.reach(0..lines) * self.pitch
             }
         };
-        values * size_of::<T>() + block * size_of::<Row>()
+        let lines = if self.layout == Layout::Patches { 1 } else { block.div_ceil(cols.positions) + 1 };
+        values * size_of::<T>() + lines * size_of::<Series>()
     }
 
     /// The left factor of the positions `pixels`, seen by the group of channels from `channel` on after
@@ -123,7 +138,11 @@ impl<'a, T: Element> Field<'a, T> {
     }
 
     /// The same as what it consists of: the numbers, where the positions' rows start, and how these run.
-    pub(super) fn seen<'s>(&'s self, scratch: &'s Scratch<T>, channel: usize) -> (&'s [T], &'s [Row], Runs) {
+    pub(super) fn seen<'s>(
+        &'s self,
+        scratch: &'s Scratch<T>,
+        channel: usize,
+    ) -> (&'s [T], &'s [Series], Runs) {
         let values = if self.layout == Layout::Source { self.patches.source } else { &scratch.values };
         (&values[channel..], &scratch.rows, self.runs)
     }
@@ -133,13 +152,13 @@ impl<'a, T: Element> Field<'a, T> {
         let Patches { ref rows, ref cols, .. } = *self.patches;
         let image = rows.positions * cols.positions;
         scratch.rows.clear();
-        scratch.values.clear();
+        scratch.used = 0;
         if self.layout == Layout::Patches {
             let patch = rows.taps * cols.taps * self.patches.channels;
-            scratch.values.resize(pixels.len() * patch, T::zero());
             let (taps, channels) = (0..rows.taps, 0..self.patches.channels);
-            Row::dense(&mut scratch.rows, pixels.len(), patch);
-            return self.patches.gather(pixels, taps, channels, &mut scratch.values);
+            scratch.rows.push(Series::dense(pixels.len(), patch));
+            let values = scratch.take(pixels.len() * patch);
+            return self.patches.gather(pixels, taps, channels, values);
         }
         let mut pixel = pixels.start;
         while pixel < pixels.end {
@@ -162,28 +181,32 @@ impl<'a, T: Element> Field<'a, T> {
         let start = if self.layout == Layout::Source {
             ((first_line + rows.read(lines.start, 0)) * cols.source + cols.read(columns.start, 0)) * channels
         } else {
-            let start = scratch.values.len();
+            let start = scratch.used;
             let (above, inside, below) = rows.cover(lines.clone());
-            let (before, seen, behind) = cols.cover(columns.clone());
-            let blank = |count: usize| std::iter::repeat_n(T::zero(), count);
-            scratch.values.extend(blank(above * self.pitch));
-            for line in inside {
-                let end = scratch.values.len() + self.pitch;
+            let (before, seen, _) = cols.cover(columns.clone());
+            let values = scratch.take((above + inside.len() + below) * self.pitch);
+            let (blank, values) = values.split_at_mut(above * self.pitch);
+            let (values, more) = values.split_at_mut(inside.len() * self.pitch);
+            blank.fill(T::zero());
+            more.fill(T::zero());
+            for (line, out) in inside.zip(values.chunks_exact_mut(self.pitch.max(1))) {
                 let from = (first_line + line) * cols.source;
-                scratch.values.extend(blank(before * channels));
                 let seen = &source[(from + seen.start) * channels..(from + seen.end) * channels];
-                scratch.values.extend_from_slice(seen);
-                scratch.values.extend(blank(behind * channels));
-                scratch.values.resize(end, T::zero());
+                let (blank, out) = out.split_at_mut(before * channels);
+                let (out, more) = out.split_at_mut(seen.len());
+                blank.fill(T::zero());
+                out.copy_from_slice(seen);
+                more.fill(T::zero());
             }
-            scratch.values.extend(blank(below * self.pitch));
             start
         };
         for line in lines.clone() {
-            let seen = rows.inside(line);
             let start = start + (line - lines.start) * rows.step * self.pitch;
-            let row = |column| Row { start: start + column * cols.step * channels, live: seen.clone() };
-            scratch.rows.extend((0..columns.len()).map(row));
+            let (count, step, live) = (columns.len(), cols.step * channels, rows.inside(line));
+            let line = Series { count, start, step, live };
+            if !scratch.rows.last_mut().is_some_and(|last| last.joins(&line)) {
+                scratch.rows.push(line);
+            }
         }
     }
 }

@@ -9,14 +9,20 @@
 //! | 16 (AVX2, SIMD128) | 6 x 2 | 12 |
 //! | either, for the last columns | 6 x 2, 12 x 1 | 12 |
 
+mod series;
+mod short;
+
 use std::ops::Range;
+
+use series::Place;
+pub(crate) use series::Series;
+use short::Short;
 
 use super::disjoint::Rows;
 use super::epilogue::Bend;
-use super::kept::with_kept;
 use super::panels::{PackedMatrix, Panels, across, next_panel};
 use super::pieces::equal_pieces;
-use super::simd::{Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, Strands, unrolled};
+use super::simd::{Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, unrolled};
 use crate::Element;
 
 /// Rows of a register tile. Fewer than a first-level cache has ways, so that rows a multiple of a page apart do not
@@ -37,25 +43,10 @@ const STRETCH: usize = 32;
 pub(crate) enum Left<'a, T> {
     /// Each row is a chain of runs, which lie at the same distances from the start of every row. The first of its lines is
     /// the line `live_from` of those of which a row says which are live; without that, all are.
-    Runs { values: &'a [T], rows: &'a [Row], runs: Runs, live_from: Option<usize> },
+    Runs { values: &'a [T], rows: &'a [Series], runs: Runs, live_from: Option<usize> },
     /// The transpose of what lies in memory: row `i` is number `first + i` of each line, wherever the lines start. What
     /// lies `ahead` of a number is used soon; unless that is zero, it is asked for.
-    Columns { values: &'a [T], rows: &'a [Row], first: usize, ahead: usize },
-}
-
-/// Where a row of [`Left::Runs`] starts, and which of its lines may be other than zero.
-#[derive(Clone, Debug)]
-pub(crate) struct Row {
-    pub(crate) start: usize,
-    pub(crate) live: Range<usize>,
-}
-
-impl Row {
-    /// `count` rows of one line, `stride` apart, in place of what `rows` held.
-    pub(crate) fn dense(rows: &mut Vec<Row>, count: usize, stride: usize) {
-        rows.clear();
-        rows.extend((0..count).map(|row| Row { start: row * stride, live: 0..1 }));
-    }
+    Columns { values: &'a [T], rows: &'a [Series], first: usize, ahead: usize },
 }
 
 /// What becomes of a product.
@@ -103,7 +94,7 @@ impl<T: Element> Kernel<T> for Block<'_, '_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
         let most = across::<T>(S::PANEL, S::LANES, self.right.k);
-        let (rows, columns) = (0..self.out.len(), self.columns.len());
+        let (rows, columns) = (self.out.len(), self.columns.len());
         let inside = self.right.k * columns * size_of::<T>() <= PANELS_INSIDE;
         for span in spans(columns, most, S::LANES) {
             let at_once = if inside { span.columns.len() } else { span.across * S::LANES };
@@ -115,7 +106,8 @@ impl<T: Element> Kernel<T> for Block<'_, '_, T> {
             };
             for columns in span.columns.clone().step_by(at_once) {
                 let columns = columns..span.columns.end.min(columns + at_once);
-                for (rows, size) in equal_pieces(rows.clone(), tall, rest) {
+                let short = self.short(simd, tall, (columns.clone(), span.across));
+                for (rows, size) in equal_pieces(short..rows, tall, rest) {
                     self.tiles(simd, (rows, size), (columns.clone(), span.across));
                 }
             }
@@ -157,6 +149,32 @@ macro_rules! tiles {
 }
 
 impl<T: Element> Block<'_, '_, T> {
+    /// Computes as many rows of whole panels of `across` vectors as fill tiles of `tall`, if their sums are short and need
+    /// little else; returns how many rows these are.
+    #[inline(always)]
+    fn short<S: Simd<T>>(&mut self, simd: S, tall: usize, (columns, across): (Range<usize>, usize)) -> usize {
+        let Block { left, right, out, place, finish, .. } = self;
+        let panel = right.k * across * S::LANES * size_of::<T>();
+        let (
+            Left::Runs { values, rows, runs, live_from: None },
+            Finish { adds: false, residual: None, bias, bend },
+        ) = (*left, *finish)
+        else {
+            return 0;
+        };
+        let whole = columns.len() % (across * S::LANES) == 0 && right.is_whole();
+        if !whole || !(1..LARGE_PANEL).contains(&panel) {
+            return 0;
+        }
+        let column = self.columns.start + columns.start;
+        let panels = &right.values[column * right.k..][..columns.len() * right.k];
+        let start = bias.map_or(&[][..], |bias| &bias[column..][..columns.len()]);
+        let count = whole_tiles(out.len(), tall);
+        let out = out.lines(0, count).columns(*place + columns.start..*place + columns.end);
+        Short { values, rows, runs, panels, start, bend, out }.compute(simd, (tall, across));
+        count
+    }
+
     /// All tiles of `size` of the rows, and of panels of `across` vectors of the columns.
     #[inline(always)]
     fn tiles<S: Simd<T>>(
@@ -197,18 +215,19 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
         let tiles = &mut self.0;
-        for row in tiles.rows.clone().step_by(M) {
-            match tiles.block.left {
-                Left::Runs { values, rows, runs, live_from } => {
-                    let rows = &rows[row..][..M];
+        match tiles.block.left {
+            Left::Runs { values, rows, runs, live_from } => {
+                let mut place = Place::of(rows, tiles.rows.start);
+                let all = tiles.block.out.len().div_ceil(M);
+                let Panels { k, rows: ref used, ahead, .. } = tiles.block.right;
+                let partial = used.len() < k;
+                let columns = tiles.block.columns.len().next_multiple_of(S::LANES);
+                for row in tiles.rows.clone().step_by(M) {
+                    let (left, live, next) = place.rows::<T, M>(values, rows, runs);
+                    place = next;
                     let lines =
-                        live_from.map_or(0..runs.lines(), |first| live_lines(rows, first, runs.lines()));
-                    let left = Strands::<T, M>::new(values, |i| rows[i].start, runs);
-                    let all = tiles.block.out.len().div_ceil(M);
+                        live_from.map_or(0..runs.lines(), |first| live_lines(live, first, runs.lines()));
                     let this = row / M;
-                    let Panels { k, rows: ref used, ahead, .. } = tiles.block.right;
-                    let partial = used.len() < k;
-                    let columns = tiles.block.columns.len().next_multiple_of(S::LANES);
                     tiles.each_panel::<S, M, V>(simd, row, |(first, panel), next, mut sums| {
                         // Each tile of rows brings its share of the next panel near, or each tile one of what comes
                         // after all panels.
@@ -234,15 +253,20 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                         sums
                     });
                 }
-                Left::Columns { values, rows, first, ahead } => {
+            }
+            Left::Columns { values, rows, first, ahead } => {
+                for row in tiles.rows.clone().step_by(M) {
                     tiles.each_panel::<S, M, V>(simd, row, |(_, panel), _, mut sums| {
-                        for (line, right) in rows.iter().zip(panel.chunks_exact(V * S::LANES)) {
-                            let at = line.start + first + row;
-                            if ahead > 0 {
-                                simd.prefetch_near(&values[at..], ahead);
+                        let mut panel = panel.chunks_exact(V * S::LANES);
+                        for series in rows {
+                            for (start, right) in series.starts().zip(&mut panel) {
+                                let at = start + first + row;
+                                if ahead > 0 {
+                                    simd.prefetch_near(&values[at..], ahead);
+                                }
+                                let line = &values[at..][..M];
+                                add_products(simd, |i| line[i], right, &mut sums);
                             }
-                            let line = &values[at..][..M];
-                            add_products(simd, |i| line[i], right, &mut sums);
                         }
                         sums
                     });
@@ -342,13 +366,19 @@ fn add_rows<'r, T: Element, S: Simd<T>, const M: usize, const V: usize>(
     });
 }
 
-/// Those of `count` lines from `first` on in which some of these rows may be other than zero, counted from `first`.
+/// Of so many rows, how many to compute in tiles of `tall`: all whole ones, unless so few were left over that these and the
+/// last tile had better be shared out evenly.
+fn whole_tiles(rows: usize, tall: usize) -> usize {
+    let left = rows % tall;
+    let whole = rows - left;
+    if left > 0 && 4 * left < tall { whole.saturating_sub(tall) } else { whole }
+}
+
+/// Those of `count` lines from `first` on that are `live`, counted from `first`.
 #[inline(always)]
-fn live_lines(rows: &[Row], first: usize, count: usize) -> Range<usize> {
-    let start = rows.iter().map(|row| row.live.start).min().unwrap_or_default();
-    let end = rows.iter().map(|row| row.live.end).max().unwrap_or_default();
-    let end = end.saturating_sub(first).min(count);
-    start.saturating_sub(first).min(end)..end
+fn live_lines(live: Range<usize>, first: usize, count: usize) -> Range<usize> {
+    let end = live.end.saturating_sub(first).min(count);
+    live.start.saturating_sub(first).min(end)..end
 }
 
 /// Adds a number of each row times a row of the panel.
@@ -369,12 +399,10 @@ fn add_products<T: Element, S: Simd<T>, const M: usize, const V: usize>(
 
 /// `a * b` into `out`, all of them without gaps between rows, on this thread.
 pub(crate) fn product<T: Element>(a: &[T], b: &PackedMatrix<T>, finish: Finish<'_, T>, out: &mut [T]) {
-    with_kept(|rows| {
-        Row::dense(rows, out.len() / b.n, b.k);
-        let left = Left::Runs { values: a, rows, runs: Runs::one(b.k), live_from: None };
-        let (right, out) = (b.as_panels(), &mut Rows::new(out, b.n));
-        Block { left, right, columns: 0..b.n, out, place: 0, finish }.compute();
-    });
+    let rows = &[Series::dense(out.len() / b.n, b.k)];
+    let left = Left::Runs { values: a, rows, runs: Runs::one(b.k), live_from: None };
+    let (right, out) = (b.as_panels(), &mut Rows::new(out, b.n));
+    Block { left, right, columns: 0..b.n, out, place: 0, finish }.compute();
 }
 
 #[cfg(test)]

@@ -193,6 +193,11 @@ impl<'a, T> Panels<'a, T> {
     pub(crate) fn whole(isa: Isa, k: usize, values: &'a [T]) -> Self {
         Panels { isa, k, rows: 0..k, values, ahead: None }
     }
+
+    /// Whether these are all rows, and what follows is used next.
+    pub(super) fn is_whole(&self) -> bool {
+        self.rows.len() == self.k && self.ahead.is_none()
+    }
 }
 
 #[cfg(test)]

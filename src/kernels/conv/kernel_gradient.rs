@@ -11,8 +11,8 @@ use crate::kernels::depthwise_gradient;
 use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::field::{self, Field};
 use crate::kernels::kept::with_kept;
-use crate::kernels::matmul::{Block, Finish, Left, MR, Row};
-use crate::kernels::panels::{Panels, pack_rows, panels_len};
+use crate::kernels::matmul::{Block, Finish, Left, MR, Series};
+use crate::kernels::panels::{Panel, Panels, each_panel_of, pack_rows, panels_len};
 use crate::kernels::patches::Patches;
 use crate::kernels::pieces::{each_chunk, even_pieces};
 use crate::kernels::simd::isa;
@@ -120,7 +120,7 @@ struct Scratch<T> {
 #[derive(Default)]
 struct Strip<T> {
     values: Vec<T>,
-    rows: Vec<Row>,
+    rows: Option<Series>,
 }
 
 impl<T: Element> Strip<T> {
@@ -128,15 +128,15 @@ impl<T: Element> Strip<T> {
     const PITCH: usize = CHUNK_ROWS + line_len::<T>();
 
     /// Copies the first `count` numbers of each row of `values` here.
-    fn copy(&mut self, values: &[T], rows: &[Row], count: usize) -> Left<'_, T> {
-        if self.rows.len() != rows.len() {
-            Row::dense(&mut self.rows, rows.len(), Self::PITCH);
+    fn copy(&mut self, values: &[T], rows: &[Series], count: usize) -> Left<'_, T> {
+        let positions = rows.iter().map(|series| series.count).sum();
+        let strip = room(&mut self.values, positions * Self::PITCH);
+        let starts = rows.iter().flat_map(Series::starts);
+        for (start, out) in starts.zip(strip.chunks_exact_mut(Self::PITCH)) {
+            out[..count].copy_from_slice(&values[start..][..count]);
         }
-        let strip = room(&mut self.values, rows.len() * Self::PITCH);
-        for (row, out) in rows.iter().zip(strip.chunks_exact_mut(Self::PITCH)) {
-            out[..count].copy_from_slice(&values[row.start..][..count]);
-        }
-        Left::Columns { values: strip, rows: &self.rows, first: 0, ahead: 0 }
+        let rows = std::slice::from_ref(self.rows.insert(Series::dense(positions, Self::PITCH)));
+        Left::Columns { values: strip, rows, first: 0, ahead: 0 }
     }
 }
 

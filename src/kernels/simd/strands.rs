@@ -72,25 +72,37 @@ impl Runs {
 /// `M` rows of one slice.
 #[derive(Clone, Copy)]
 pub struct Strands<'a, T, const M: usize> {
-    /// Each is valid for `runs.reach` reads.
-    starts: [*const T; M],
+    /// The start of the first row: with each of the distances added, valid for `runs.reach` reads.
+    first: *const T,
+    /// From there to the start of each row. (So one register moves from run to run, and not one a row.)
+    distances: [isize; M],
     runs: Runs,
     values: PhantomData<&'a [T]>,
 }
 
 impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
-    /// The rows of `values` that begin where `start` says; all of them must lie within.
+    /// The rows of `values` that begin where `starts` says; all of them must lie within.
     #[inline(always)]
-    pub fn new(values: &'a [T], start: impl Fn(usize) -> usize, runs: Runs) -> Self {
+    pub fn new(values: &'a [T], starts: [usize; M], runs: Runs) -> Self {
         assert!(runs.reach <= values.len());
-        let mut starts = [values.as_ptr(); M];
-        for (i, pointer) in starts.iter_mut().enumerate() {
-            let start = start(i);
-            assert!(start <= values.len() - runs.reach);
-            // SAFETY: `start + reach <= values.len()`: the row lies in the slice.
-            *pointer = unsafe { pointer.add(start) };
-        }
-        Strands { starts, runs, values: PhantomData }
+        let most = values.len() - runs.reach;
+        assert!(starts.iter().all(|&start| start <= most));
+        // SAFETY: `start + reach <= values.len()`: the row lies in the slice.
+        let first = unsafe { values.as_ptr().add(starts[0]) };
+        // Differences of places in one slice.
+        let distances = starts.map(|start| start.wrapping_sub(starts[0]) as isize);
+        Strands { first, distances, runs, values: PhantomData }
+    }
+
+    /// `M` rows that begin `step` apart, the first of them at `start`; all of them must lie within.
+    #[inline(always)]
+    pub fn spaced(values: &'a [T], start: usize, step: usize, runs: Runs) -> Self {
+        let last = step.checked_mul(M - 1).and_then(|to_last| start.checked_add(to_last));
+        assert!(runs.reach <= values.len() && last.is_some_and(|last| last <= values.len() - runs.reach));
+        // SAFETY: the last row lies in the slice, `last + reach <= values.len()`, and so do those before it.
+        let first = unsafe { values.as_ptr().add(start) };
+        let distances = std::array::from_fn(|i| (i * step) as isize);
+        Strands { first, distances, runs, values: PhantomData }
     }
 
     /// For each number of the rows in these lines, calls `f(reader, chunk)`: the reader returns the number of a row, and
@@ -109,7 +121,7 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
         let run_width = length * width;
         let mut place = lines.start * in_line * run_width;
         let mut right = right[place..][..lines.len() * in_line * run_width].as_ptr();
-        let mut numbers = Numbers { starts: &self.starts, index: 0 };
+        let mut numbers = Numbers { at: self.first, distances: &self.distances };
         // One loop over the runs of all lines: in two, the places of all rows would be kept twice.
         let (mut line, mut run) = (lines.start * line_pitch, 0);
         let mut start = line;
@@ -120,7 +132,8 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
                 before(place..place + (end - step) * width);
                 place += (end - step) * width;
                 for index in start + step..start + end {
-                    numbers.index = index;
+                    // SAFETY: a number of a run of the first row: `index < reach`.
+                    numbers.at = unsafe { self.first.add(index) };
                     // SAFETY: the slice that `right` began with has a chunk of `width` for every number of these lines,
                     // of which this is the next.
                     let chunk = unsafe { std::slice::from_raw_parts(right, width) };
@@ -141,17 +154,16 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
 
 /// The numbers at one place of all rows.
 pub struct Numbers<'a, T, const M: usize> {
-    starts: &'a [*const T; M],
-    /// Of a number of a run: less than `reach`.
-    index: usize,
+    /// That of the first row.
+    at: *const T,
+    distances: &'a [isize; M],
 }
 
 impl<T: Copy, const M: usize> Numbers<'_, T, M> {
     /// That of row `row`.
     #[inline(always)]
     pub fn at(&self, row: usize) -> T {
-        // SAFETY: only `Strands` makes them, for places of runs within `reach`, for so many reads of which the starts
-        // are valid.
-        unsafe { *self.starts[row].add(self.index) }
+        // SAFETY: only `Strands` makes them, for places of runs within `reach`: so far from its start, every row is valid.
+        unsafe { *self.at.offset(self.distances[row]) }
     }
 }

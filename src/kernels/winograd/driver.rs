@@ -18,7 +18,7 @@ use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
-use crate::kernels::matmul::{Block, Finish, Left, Row};
+use crate::kernels::matmul::{Block, Finish, Left, Series};
 use crate::kernels::pieces::{each_chunk, each_piece};
 use crate::kernels::simd::{Isa, Runs, isa};
 use crate::kernels::threads::threads;
@@ -181,13 +181,13 @@ impl<T: Element> Problem<'_, T> {
     fn filters<X: Transform<M, N>, const M: usize, const N: usize>(
         &self,
         (tiles, channels, transformed): (&Range<usize>, &Range<usize>, &[T]),
-        Groups { work, products }: &mut Groups<T>,
+        Groups { once, products }: &mut Groups<T>,
         after: Epilogue<'_, T>,
         out: &mut Positions<'_, T>,
     ) {
         let products = room(products, tiles.len() * self.blocking.slice.product_stride);
         for group in out.filters.start / GROUP..out.filters.end.div_ceil(GROUP) {
-            self.multiply(group, channels, transformed, work, products);
+            self.multiply(group, channels, transformed, once, products);
             self.transform_output::<X, M, N>(tiles.start, (group, channels, products), after, out);
         }
     }
@@ -217,13 +217,12 @@ impl<T: Element> Problem<'_, T> {
         group: usize,
         channels: &Range<usize>,
         transformed: &[T],
-        work: &mut Work<T>,
+        once: &mut OneGroup<T>,
         products: &mut [T],
     ) {
         let Slice { tile_stride, product_stride, point_stride, .. } = self.blocking.slice;
-        let Work { rows, once } = work;
         let mut out = Rows::new(products, product_stride);
-        Row::dense(rows, out.len(), tile_stride);
+        let rows = &[Series::dense(out.len(), tile_stride)];
         // The products of the channels from `first` of `transformed` on with these rows of the panels.
         let mut products = |first: usize, panels: GroupPanels<'_, T>, channels: Range<usize>, finish| {
             let runs = Runs::one(channels.len());
@@ -276,18 +275,11 @@ struct Scratch<T> {
     groups: Groups<T>,
 }
 
-/// What a group of filters needs: where tiles start, a kernel that is used once, and products.
+/// What a group of filters needs: a kernel that is used once, and products.
 #[derive(Default)]
 struct Groups<T> {
-    work: Work<T>,
-    products: Vec<T>,
-}
-
-/// What the products of a group need: where tiles start, and a kernel that is used once.
-#[derive(Default)]
-struct Work<T> {
-    rows: Vec<Row>,
     once: OneGroup<T>,
+    products: Vec<T>,
 }
 
 /// Transformed tiles that all threads read.

@@ -21,7 +21,7 @@ use crate::geometry::Geometry2d;
 use crate::kernels::aligned::room;
 use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::kept::with_kept;
-use crate::kernels::matmul::{Block, Finish, Left, Row};
+use crate::kernels::matmul::{Block, Finish, Left, Series};
 use crate::kernels::panels::{Panel, Panels, each_panel_of};
 use crate::kernels::pieces::even_pieces;
 use crate::kernels::simd::{Isa, Kernel, Simd, isa, unrolled};
@@ -253,16 +253,14 @@ impl<T: Element> Problem<'_, T> {
         let columns = 0..self.filters(group).len();
         let grads = &grads[group * group_len::<T>(self.isa, self.size, count, GROUP)..];
         let point_len = point_len::<T>(self.isa, count, columns.len());
-        with_kept(|rows: &mut Vec<Row>| {
-            Row::dense(rows, count, slice.tile_stride);
-            for (point, products) in products.chunks_exact_mut(channels.len() * GROUP).enumerate() {
-                let values = &inputs[point * slice.point_stride..];
-                let left = Left::Columns { values, rows, first: channels.start, ahead: slice.point_stride };
-                let right = Panels::whole(self.isa, count, &grads[point * point_len..]);
-                let (columns, out) = (columns.clone(), &mut Rows::new(products, GROUP));
-                Block { left, right, columns, out, place: 0, finish }.compute();
-            }
-        });
+        let rows = &[Series::dense(count, slice.tile_stride)];
+        for (point, products) in products.chunks_exact_mut(channels.len() * GROUP).enumerate() {
+            let values = &inputs[point * slice.point_stride..];
+            let left = Left::Columns { values, rows, first: channels.start, ahead: slice.point_stride };
+            let right = Panels::whole(self.isa, count, &grads[point * point_len..]);
+            let (columns, out) = (columns.clone(), &mut Rows::new(products, GROUP));
+            Block { left, right, columns, out, place: 0, finish }.compute();
+        }
     }
 
     /// Turns the sums of some of their channels into gradients, from channel `at` of `out` on: they are written, or added
