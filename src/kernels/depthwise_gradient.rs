@@ -17,7 +17,8 @@ const PIECE_LINES: usize = 4;
 const TAPS: usize = 4;
 const PAIR: usize = 2;
 
-/// `out[i,j,c] = sum over n,y,x of source[n, y*s+i*d-p, x*s+j*d-p, c] * grad[n,y,x,c]` for the windows of `patches`.
+/// `out[i,j,c] = sum over n,y,x of source[n, y*s+i*d-p, x*s+j*d-p, c] * grad[n,y,x,c]` for the windows of `patches`; if `out` goes
+/// on behind these, there the sums of `grad[n,y,x,c]`.
 pub(super) fn kernel_gradient<T: Element>(patches: &Patches<'_, T>, grad: &[T], out: &mut [T]) {
     let lines = grad.len() / (patches.cols.positions * patches.channels);
     let pieces = (lines / PIECE_LINES).clamp(1, PIECES);
@@ -100,12 +101,16 @@ impl<T: Element> Kernel<T> for Piece<'_, T> {
         let Patches { source, channels, ref rows, ref cols } = *self.patches;
         let (width, pitch) = (cols.positions * channels, cols.source * channels);
         self.sums.fill(T::zero());
+        let (kernel, bias) = self.sums.split_at_mut(rows.taps * cols.taps * channels);
         for line in self.lines {
             let (image, row) = (line / rows.positions, line % rows.positions);
             let grad = &self.grad[line * width..][..width];
+            if !bias.is_empty() {
+                sum::add_columns(simd, grad, bias);
+            }
             for i in rows.inside(row) {
                 let source = &source[(image * rows.source + rows.read(row, i)) * pitch..][..pitch];
-                let sums = &mut self.sums[i * cols.taps * channels..][..cols.taps * channels];
+                let sums = &mut kernel[i * cols.taps * channels..][..cols.taps * channels];
                 let mut line = Line { patches: self.patches, source, grad, sums };
                 let mut tap = 0;
                 while tap < cols.taps {

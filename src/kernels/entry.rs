@@ -47,13 +47,7 @@ entries! {
         (grad: &[Self], kernel: &[Self], geometry: &Geometry2d, out: &mut [Self]);
     /// See [`conv::backward_kernel`].
     conv_backward_kernel = conv::backward_kernel,
-        (
-        input: &[Self],
-        grad: &[Self],
-        geometry: &Geometry2d,
-        out: &mut [Self],
-        bias: Option<&mut [Self]>,
-    );
+        (input: &[Self], grad: &[Self], geometry: &Geometry2d, out: &mut [Self]);
     /// See [`pool::max`].
     max_pool = pool::max, (input: &[Self], geometry: &Geometry2d, out: &mut [Self], taken: Taken<'_>);
     /// See [`pool::max_backward`].

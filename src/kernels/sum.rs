@@ -76,29 +76,35 @@ impl<T: Element> Kernel<T> for Columns<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let Columns { values, sums } = self;
-        let columns = sums.len();
-        let mut first = 0;
-        while first + VECTORS * S::LANES <= columns {
-            let mut totals = [simd.splat(T::zero()); VECTORS];
-            for row in values.chunks_exact(columns) {
-                let vectors = simd.load_strided::<VECTORS>(&row[first..], S::LANES);
-                for v in 0..VECTORS {
-                    totals[v] = simd.add(totals[v], vectors[v]);
-                }
+        self.sums.fill(T::zero());
+        add_columns(simd, self.values, self.sums);
+    }
+}
+
+/// Adds each column of `values`, whose rows are as long as `sums`, to its sum.
+#[inline(always)]
+pub(super) fn add_columns<T: Element, S: Simd<T>>(simd: S, values: &[T], sums: &mut [T]) {
+    let columns = sums.len();
+    let mut first = 0;
+    while first + VECTORS * S::LANES <= columns {
+        let mut totals = simd.load_strided::<VECTORS>(&sums[first..], S::LANES);
+        for row in values.chunks_exact(columns) {
+            let vectors = simd.load_strided::<VECTORS>(&row[first..], S::LANES);
+            for v in 0..VECTORS {
+                totals[v] = simd.add(totals[v], vectors[v]);
             }
-            simd.store_strided(totals, &mut sums[first..], S::LANES);
-            first += VECTORS * S::LANES;
         }
-        while first < columns {
-            let last = columns.min(first + S::LANES);
-            let mut total = simd.splat(T::zero());
-            for row in values.chunks_exact(columns) {
-                total = simd.add(total, simd.load_up_to(&row[first..last]));
-            }
-            simd.store_up_to(total, &mut sums[first..last]);
-            first = last;
+        simd.store_strided(totals, &mut sums[first..], S::LANES);
+        first += VECTORS * S::LANES;
+    }
+    while first < columns {
+        let last = columns.min(first + S::LANES);
+        let mut total = simd.load_up_to(&sums[first..last]);
+        for row in values.chunks_exact(columns) {
+            total = simd.add(total, simd.load_up_to(&row[first..last]));
         }
+        simd.store_up_to(total, &mut sums[first..last]);
+        first = last;
     }
 }
 

@@ -3,8 +3,9 @@
 use ndarray::{Array1, Array4, ArrayView1, ArrayView4};
 
 use super::{check_shape, contiguous, to_array};
+use crate::kernels::Buffer;
 use crate::kernels::epilogue::Epilogue;
-use crate::memory::unwritten;
+use crate::memory::{len_of, unwritten};
 use crate::{Element, Geometry2d, Result};
 
 /// The convolution of feature maps with a kernel, as CNNs mean it (a cross-correlation: the kernel is not flipped):
@@ -119,10 +120,28 @@ pub fn conv2d_backward_kernel<T: Element>(
     const OP: &str = "conv2d_backward_kernel";
     check_shape(OP, "an input", x.shape(), &geometry.input_shape())?;
     check_shape(OP, "an output gradient", grad.shape(), &geometry.output_shape())?;
-    let shape = geometry.kernel_shape();
-    let mut out = unwritten(OP, &shape)?;
-    T::conv_backward_kernel(&contiguous(OP, x)?, &contiguous(OP, grad)?, geometry, &mut out, None);
-    to_array(OP, shape, out)
+    let operands = (&*contiguous(OP, x)?, &*contiguous(OP, grad)?);
+    let (kernel, _) = conv_backward_weights(OP, operands, geometry, false)?;
+    to_array(OP, geometry.kernel_shape(), kernel)
+}
+
+/// The elements of the gradients with respect to the kernel and, if there is one, the bias, in one go.
+pub(crate) fn conv_backward_weights<T: Element>(
+    op: &'static str,
+    (x, grad): (&[T], &[T]),
+    geometry: &Geometry2d,
+    has_bias: bool,
+) -> Result<(Buffer<T>, Option<Buffer<T>>)> {
+    let len = len_of(op, &geometry.kernel_shape())?;
+    let filters = if has_bias { geometry.out_channels } else { 0 };
+    let mut kernel = unwritten(op, &[len + filters])?;
+    T::conv_backward_kernel(x, grad, geometry, &mut kernel);
+    let mut bias = if has_bias { Some(unwritten(op, &[filters])?) } else { None };
+    if let Some(bias) = &mut bias {
+        bias.copy_from_slice(&kernel[len..]);
+    }
+    kernel.truncate(len);
+    Ok((kernel, bias))
 }
 
 /// The gradient of a loss with respect to the bias of [`conv2d`]: the sum of `grad`, that with respect to its output,

@@ -2,6 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
+use super::conv::conv_backward_weights;
 use super::{check_shape, contiguous, to_array};
 use crate::kernels::epilogue::Epilogue;
 use crate::memory::unwritten;
@@ -109,20 +110,16 @@ pub(crate) fn dense_backward_weights<T: Element>(
 ) -> Result<(Array2<T>, Option<Array1<T>>)> {
     let [rows, inputs, outputs] = [x.nrows(), x.ncols(), grad.ncols()];
     check_shape(op, "an output gradient", grad.shape(), &[rows, outputs])?;
-    let mut kernel = unwritten(op, &[inputs, outputs])?;
-    let mut bias = if has_bias { Some(unwritten(op, &[outputs])?) } else { None };
     let (x, grad) = (contiguous(op, x)?, contiguous(op, grad)?);
-    match dense_as_convolution(rows, inputs, outputs)? {
-        Some(geometry) => {
-            T::conv_backward_kernel(&x, &grad, &geometry, &mut kernel, bias.as_deref_mut());
-        }
+    let (kernel, bias) = match dense_as_convolution(rows, inputs, outputs)? {
+        Some(geometry) => conv_backward_weights(op, (&x, &grad), &geometry, has_bias)?,
         None => {
+            let (mut kernel, mut bias) = (unwritten(op, &[inputs, outputs])?, unwritten(op, &[outputs])?);
             kernel.fill(T::zero());
-            if let Some(bias) = &mut bias {
-                T::column_sums(&grad, bias);
-            }
+            T::column_sums(&grad, &mut bias);
+            (kernel, has_bias.then_some(bias))
         }
-    }
+    };
     let bias = bias.map(|bias| to_array(op, outputs, bias)).transpose()?;
     Ok((to_array(op, (inputs, outputs), kernel)?, bias))
 }

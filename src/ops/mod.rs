@@ -25,6 +25,7 @@ mod stack;
 pub(crate) use activation::each_with;
 pub use activation::{Activation, activate, activate_backward};
 pub use channel_pool::{channel_max_pool, channel_max_pool_backward, channel_max_pool_with_indices};
+pub(crate) use conv::conv_backward_weights;
 pub use conv::{conv2d, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_kernel};
 pub use conv_transpose::{
     conv2d_transpose, conv2d_transpose_backward_input, conv2d_transpose_backward_kernel,

@@ -14,8 +14,8 @@ use crate::kernels::kept::with_kept;
 use crate::kernels::matmul::{Block, Finish, Left, MR, Series};
 use crate::kernels::panels::{Panel, Panels, each_panel_of, pack_rows, panels_len};
 use crate::kernels::patches::Patches;
-use crate::kernels::pieces::{each_chunk, even_pieces};
-use crate::kernels::simd::isa;
+use crate::kernels::pieces::{each_piece, even_pieces};
+use crate::kernels::simd::{Kernel, MAX_LANES, MAX_PANEL, Simd, isa};
 use crate::kernels::threads::threads;
 use crate::kernels::{sum, winograd};
 
@@ -37,21 +37,12 @@ const APART_ELEMENTS: usize = 1 << 20;
 const APART_PIXELS: usize = 512;
 
 /// The gradient of the kernel: `dw[i,j,c,f] = sum over n,y,x of input[n, y*s+i*d-p, x*s+j*d-p, c] * dy[n,y,x,f]`, and
-/// that of the bias, `db[f] = sum over n,y,x of dy[n,y,x,f]`, where there is one.
+/// that of the bias, `db[f] = sum over n,y,x of dy[n,y,x,f]`, if `out` goes on behind it.
 ///
 /// Threads share the kernel's elements; where these are few, the positions too, which are cut into pieces by the
 /// problem's size alone. Each piece sums apart, and the pieces are added in order: the result does not depend on the
 /// number of threads.
-pub(crate) fn backward_kernel<T: Element>(
-    input: &[T],
-    grad: &[T],
-    geometry: &Geometry2d,
-    out: &mut [T],
-    bias: Option<&mut [T]>,
-) {
-    if let Some(bias) = bias {
-        sum::columns(grad, bias);
-    }
+pub(crate) fn backward_kernel<T: Element>(input: &[T], grad: &[T], geometry: &Geometry2d, out: &mut [T]) {
     if grad.is_empty() {
         return out.fill(T::zero());
     }
@@ -59,7 +50,11 @@ pub(crate) fn backward_kernel<T: Element>(
         return depthwise_gradient::kernel_gradient(&Patches::of_input(input, geometry), grad, out);
     }
     if let Some(size) = winograd::choose_gradient::<T>(geometry) {
-        return winograd::backward_kernel(input, grad, geometry, size, out);
+        let (kernel, bias) = out.split_at_mut(geometry.kernel_shape().iter().product());
+        if !bias.is_empty() {
+            sum::columns(grad, bias);
+        }
+        return winograd::backward_kernel(input, grad, geometry, size, kernel);
     }
     let patches = Patches::of_input(input, geometry);
     let group_in = geometry.in_channels / geometry.groups;
@@ -141,11 +136,21 @@ impl<T: Element> Strip<T> {
 }
 
 impl<T: Element> Problem<'_, T> {
+    /// The rows of the kernel's gradient.
+    fn rows(&self) -> usize {
+        let [kh, kw, group_in, _] = self.geometry.kernel_shape();
+        kh * kw * group_in
+    }
+
     /// The sums over the positions `pixels`.
     fn piece(&self, pixels: Range<usize>, out: &mut [T]) {
         let filters = self.geometry.out_channels;
         let Tasks { parallel, rows, columns, .. } = self.tasks;
-        each_chunk(parallel, out, rows * filters, |index, out| {
+        let tasks = self.rows().div_ceil(rows);
+        // The sums of the bias are one more row, of the last task.
+        let end = out.len();
+        let start = |task| if task < tasks { task * rows * filters } else { end };
+        each_piece(parallel, 0..tasks, out, &start, &|index, out| {
             let part = |columns: Range<usize>, mut out: Rows<'_, T>| {
                 with_kept(|scratch: &mut Scratch<T>| {
                     for (first, count) in even_pieces(pixels.clone(), BLOCK) {
@@ -189,9 +194,16 @@ impl<T: Element> Problem<'_, T> {
             let panels = room(panels, panels_len::<T>(isa, pixels.len(), from.len()));
             let grad = &self.grad[pixels.start * filters + from.start..];
             pack_rows(isa, (grad, filters), (pixels.len(), from.len()), panels);
+            let rows = first_row..self.rows().min(first_row + out.len());
+            if out.len() > rows.len() {
+                let [sums] = out.part(rows.len(), place..place + from.len());
+                if !finish.adds {
+                    sums.fill(T::zero());
+                }
+                T::dispatch(isa, PanelSums { panels, rows: pixels.len(), sums });
+            }
             let right = Panels::whole(isa, pixels.len(), panels);
             let (values, starts, runs) = self.field.seen(field, group * group_in);
-            let rows = first_row..first_row + out.len();
             for run in rows.start / runs.length()..rows.end.div_ceil(runs.length()) {
                 let begin = run * runs.length();
                 let in_run = rows.start.max(begin) - begin..rows.end.min(begin + runs.length()) - begin;
@@ -208,6 +220,31 @@ impl<T: Element> Problem<'_, T> {
                     Block { left, right, columns: 0..from.len(), out, place, finish }.compute();
                 }
             }
+        }
+    }
+}
+
+/// Adds the columns of so many packed rows to their sums.
+struct PanelSums<'a, T> {
+    panels: &'a [T],
+    rows: usize,
+    sums: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for PanelSums<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, simd: S) {
+        let PanelSums { panels, rows, sums } = self;
+        for Panel { first, width } in each_panel_of::<T>(S::ISA, rows, sums.len()) {
+            let last = sums.len().min(first + width);
+            let sums = &mut sums[first..last];
+            // As wide as the panel, which the last columns need not fill.
+            let mut wide = [T::zero(); MAX_PANEL * MAX_LANES];
+            wide[..sums.len()].copy_from_slice(sums);
+            sum::add_columns(simd, &panels[first * rows..][..width * rows], &mut wide[..width]);
+            sums.copy_from_slice(&wide[..sums.len()]);
         }
     }
 }

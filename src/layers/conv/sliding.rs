@@ -8,7 +8,7 @@ use crate::kernels::conv::PreparedKernel;
 use crate::layer::{Saved, Step, Tape, add_to_output};
 use crate::layers::weights::{Filters, Spec, Weights, delegate_to_weights};
 use crate::memory::{len_of, unwritten};
-use crate::ops::{self, check_shape, stacked_kernel, to_array, unstacked_kernel};
+use crate::ops::{self, check_shape, conv_backward_weights, stacked_kernel, to_array, unstacked_kernel};
 use crate::{
     Activation, Cost, Element, Error, Geometry2d, Layer, PadMode, Padding, Plan, Reach, Result, Size2d,
     Tensor, Window2d,
@@ -258,18 +258,9 @@ impl<T: Element> Convolution<T> {
         };
         check_shape(kind, "an output gradient", grad.shape(), &geometry.output_shape())?;
         self.weights.release_cleared();
-        let mut kernel_grad = unwritten(kind, &geometry.kernel_shape())?;
-        let mut bias_grad = match self.weights.bias() {
-            Some(bias) => Some(unwritten(kind, &[bias.len()])?),
-            None => None,
-        };
-        T::conv_backward_kernel(
-            x.as_slice(),
-            grad.as_slice(),
-            &geometry,
-            &mut kernel_grad,
-            bias_grad.as_deref_mut(),
-        );
+        let has_bias = self.weights.bias().is_some();
+        let operands = (x.as_slice(), grad.as_slice());
+        let (kernel_grad, bias_grad) = conv_backward_weights(kind, operands, &geometry, has_bias)?;
         let shape = self.weights.value(self.name)?.shape().to_vec();
         let axes = self.axes;
         self.weights.add_grad(self.name, || match axes {
