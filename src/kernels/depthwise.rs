@@ -162,7 +162,8 @@ impl<'a, T: Element, const BLOCK: usize> Band<'a, T, BLOCK> {
         col: usize,
     ) -> usize {
         let Patches { source, channels, ref rows, ref cols } = *self.patches;
-        let (width, step) = (cols.positions * channels, cols.step * channels);
+        // Where there is one column only, the step may be as long as it likes.
+        let (width, step) = (cols.positions * channels, cols.step.wrapping_mul(channels));
         // From one row, and from one column, of taps to the next.
         let (down, across) = (rows.beyond_first(1) * cols.source * channels, cols.beyond_first(1) * channels);
         let beyond = if taps.is_empty() { 0 } else { cols.read(col, taps.start) * channels };

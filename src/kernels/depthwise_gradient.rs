@@ -193,7 +193,8 @@ impl<T: Element> Line<'_, T> {
                     sums[v][j] = simd.mul_add(seen[j], grad, sums[v][j]);
                 }
             }
-            place += cols.step * channels;
+            // After the last column, the step may be as long as it likes.
+            place = place.wrapping_add(cols.step.wrapping_mul(channels));
         }
         for v in 0..V {
             let place = first * channels + channel + v * S::LANES;

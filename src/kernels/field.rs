@@ -202,7 +202,9 @@ impl<'a, T: Element> Field<'a, T> {
         };
         for line in lines.clone() {
             let start = start + (line - lines.start) * rows.step * self.pitch;
-            let (count, step, live) = (columns.len(), cols.step * channels, rows.inside(line));
+            // Where there is one column only, the step may be as long as it likes.
+            let (count, step) = (columns.len(), cols.step.wrapping_mul(channels));
+            let live = rows.inside(line);
             let line = Series { count, start, step, live };
             if !scratch.rows.last_mut().is_some_and(|last| last.joins(&line)) {
                 scratch.rows.push(line);

@@ -31,7 +31,7 @@ impl Series {
 
     /// Adds those of `next` if they go on as these do.
     pub(crate) fn joins(&mut self, next: &Series) -> bool {
-        let goes_on = self.start + self.count * self.step == next.start;
+        let goes_on = self.count.wrapping_mul(self.step).wrapping_add(self.start) == next.start;
         let joins = goes_on && self.step == next.step && self.live == next.live;
         self.count += if joins { next.count } else { 0 };
         joins
