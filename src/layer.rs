@@ -215,18 +215,30 @@ pub trait Layer<T: Element = f32>: Debug + Send + Sync {
         Ok(())
     }
 
-    /// The function of each output at the layer's end, if it has one; by default it has none.
+    /// The function that is applied to each output at the layer's end, if a [`Sequential`](crate::Sequential) may exchange it
+    /// by [`last_activation_mut`](Self::last_activation_mut): convolutions and activations have one, by default a layer has
+    /// none.
+    ///
+    /// ```
+    /// use striate::{Activation, Conv2D, Flatten, Layer};
+    /// let conv: Conv2D = Conv2D::new(8, 3).activation(Activation::Relu);
+    /// assert_eq!(conv.last_activation(), Some(Activation::Relu));
+    /// assert_eq!(Layer::<f32>::last_activation(&Flatten::new()), None);
+    /// ```
     fn last_activation(&self) -> Option<Activation> {
         None
     }
 
-    /// The same to be exchanged, of every layer that has one. Where a max pooling comes next, a
-    /// [`Sequential`](crate::Sequential) in training exchanges functions that keep the larger of two numbers the larger, as
-    /// ReLU, for the identity, and applies them to what the pooling leaves: the results are the same, and fewer numbers
-    /// are saved, and go through the gradient.
+    /// The same to be exchanged. Where the next layer [`takes_maxima`](Self::takes_maxima), a
+    /// [`Sequential`](crate::Sequential) in training exchanges a clamp, such as ReLU, for the identity, and applies it to what
+    /// the pooling leaves: the largest of ReLUs is the ReLU of the largest, so that the results are the same, but fewer
+    /// numbers are saved, and go through the gradient.
+    ///
+    /// A layer has both methods or neither; its `forward_train` and `backward` go by what is there at the time, and its `cost`
+    /// counts what the activation saves.
     ///
     /// ```
-    /// use striate::{Activation, Conv2D, Layer, Tensor};
+    /// use striate::{Activation, Conv2D, Layer};
     /// let mut conv: Conv2D = Conv2D::new(8, 3).activation(Activation::Relu);
     /// *conv.last_activation_mut().unwrap() = Activation::Linear;
     /// assert_eq!(conv.last_activation(), Some(Activation::Linear));
@@ -235,7 +247,13 @@ pub trait Layer<T: Element = f32>: Debug + Send + Sync {
         None
     }
 
-    /// Whether each output is the largest of some inputs, and so the layer a max pooling.
+    /// Whether each output is the largest of some inputs, and nothing is done to it after that: max pooling. By default not.
+    ///
+    /// ```
+    /// use striate::{AvgPool2D, Layer, MaxPool2D};
+    /// assert!(Layer::<f32>::takes_maxima(&MaxPool2D::new(2)));
+    /// assert!(!Layer::<f32>::takes_maxima(&AvgPool2D::new(2)));
+    /// ```
     fn takes_maxima(&self) -> bool {
         false
     }

@@ -35,7 +35,8 @@ pub struct Row {
     /// Bytes of the weights, trainable or not.
     pub param_bytes: usize,
     /// Bytes of the output that stay in training until the backward pass: all, unless a [`Remat`](crate::Remat) computes
-    /// it again.
+    /// it again. (They count, too, where a max pooling is all that sees them, and they are let go after it: what is saved in
+    /// fact is in [`Cost::saved_bytes`].)
     pub kept_bytes: usize,
     /// What the layer costs.
     pub cost: Cost,

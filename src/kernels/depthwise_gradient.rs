@@ -1,5 +1,5 @@
-//! The gradients of a depthwise convolution's kernel, where every tap's sums stay in registers along a row of positions,
-//! and of its input, where the windows move by more than one.
+//! The gradients of a depthwise convolution's kernel and bias, where every tap's sums stay in registers along a row of
+//! positions, and of its input, where the windows move by more than one.
 
 use std::ops::Range;
 
@@ -17,8 +17,8 @@ const PIECE_LINES: usize = 4;
 const TAPS: usize = 4;
 const PAIR: usize = 2;
 
-/// `out[i,j,c] = sum over n,y,x of source[n, y*s+i*d-p, x*s+j*d-p, c] * grad[n,y,x,c]` for the windows of `patches`; if `out` goes
-/// on behind these, there the sums of `grad[n,y,x,c]`.
+/// `out[i,j,c] = sum over n,y,x of source[n, y*s+i*d-p, x*s+j*d-p, c] * grad[n,y,x,c]` for the windows of `patches`; behind
+/// these, if `out` goes on, the sums of `grad[n,y,x,c]`.
 pub(super) fn kernel_gradient<T: Element>(patches: &Patches<'_, T>, grad: &[T], out: &mut [T]) {
     let lines = grad.len() / (patches.cols.positions * patches.channels);
     let pieces = (lines / PIECE_LINES).clamp(1, PIECES);
@@ -108,7 +108,19 @@ impl<T: Element> Kernel<T> for Piece<'_, T> {
             if !bias.is_empty() {
                 sum::add_columns(simd, grad, bias);
             }
-            for i in rows.inside(row) {
+            let seen = rows.inside(row);
+            let whole = seen.len() == SIDE && rows.taps == SIDE && cols.taps == SIDE && cols.is_contiguous();
+            if const { S::PANEL > 2 } && whole && matches!(cols.step, 1 | 2) {
+                let line = |i| &source[(image * rows.source + rows.read(row, i)) * pitch..][..pitch];
+                let mut window =
+                    Window { patches: self.patches, source: [0, 1, 2].map(line), grad, sums: kernel };
+                match cols.step {
+                    1 => window.run::<S, 1, { BESIDE + 2 }>(simd),
+                    _ => window.run::<S, 2, { 2 * BESIDE + 1 }>(simd),
+                }
+                continue;
+            }
+            for i in seen {
                 let source = &source[(image * rows.source + rows.read(row, i)) * pitch..][..pitch];
                 let sums = &mut kernel[i * cols.taps * channels..][..cols.taps * channels];
                 let mut line = Line { patches: self.patches, source, grad, sums };
@@ -122,6 +134,87 @@ impl<T: Element> Kernel<T> for Piece<'_, T> {
                     };
                 }
             }
+        }
+    }
+}
+
+/// A side of the windows whose taps all have their sums in registers at once, where there are 32.
+const SIDE: usize = 3;
+/// Positions of these at a time: neighbours see the same.
+const BESIDE: usize = 4;
+
+/// A row of positions, the rows of the source that its windows of 3x3 see, and the sums of all taps.
+struct Window<'a, T> {
+    patches: &'a Patches<'a, T>,
+    source: [&'a [T]; SIDE],
+    grad: &'a [T],
+    sums: &'a mut [T],
+}
+
+impl<T: Element> Window<'_, T> {
+    /// Adds up all positions, of windows that move by `STEP`, of which [`BESIDE`] see `SEEN` columns.
+    #[inline(always)]
+    fn run<S: Simd<T>, const STEP: usize, const SEEN: usize>(&mut self, simd: S) {
+        let Patches { channels, ref cols, .. } = *self.patches;
+        let (interior, whole) = (cols.interior(), channels / S::LANES * S::LANES);
+        for channel in (0..whole).step_by(S::LANES) {
+            self.inner::<S, STEP, SEEN>(simd, interior.clone(), channel);
+        }
+        for (source, sums) in self.source.into_iter().zip(self.sums.chunks_exact_mut(SIDE * channels)) {
+            let mut line = Line { patches: self.patches, source, grad: self.grad, sums };
+            for col in (0..interior.start).chain(interior.end..cols.positions) {
+                cols.inside(col).for_each(|tap| line.single(simd, tap, col));
+            }
+            if whole < channels {
+                for col in interior.clone() {
+                    (0..SIDE).for_each(|tap| line.part(simd, tap, col, whole..channels));
+                }
+            }
+        }
+    }
+
+    /// The columns `columns`, which see the source with all taps, of a vector of channels.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
+    fn inner<S: Simd<T>, const STEP: usize, const SEEN: usize>(
+        &mut self,
+        simd: S,
+        columns: Range<usize>,
+        channel: usize,
+    ) {
+        let Patches { channels, ref cols, .. } = *self.patches;
+        let mut sums = [[simd.splat(T::zero()); SIDE]; SIDE];
+        for i in 0..SIDE {
+            sums[i] = simd.load_strided::<SIDE>(&self.sums[i * SIDE * channels + channel..], channels);
+        }
+        let mut col = columns.start;
+        while col < columns.end {
+            let place = cols.read(col, 0) * channels + channel;
+            let grad = &self.grad[col * channels + channel..];
+            if columns.end - col >= BESIDE {
+                let grads = simd.load_strided::<BESIDE>(grad, channels);
+                for i in 0..SIDE {
+                    let seen = simd.load_strided::<SEEN>(&self.source[i][place..], channels);
+                    for x in 0..BESIDE {
+                        for j in 0..SIDE {
+                            sums[i][j] = simd.mul_add(seen[x * STEP + j], grads[x], sums[i][j]);
+                        }
+                    }
+                }
+                col += BESIDE;
+            } else {
+                let grad = simd.load(grad);
+                for i in 0..SIDE {
+                    let seen = simd.load_strided::<SIDE>(&self.source[i][place..], channels);
+                    for j in 0..SIDE {
+                        sums[i][j] = simd.mul_add(seen[j], grad, sums[i][j]);
+                    }
+                }
+                col += 1;
+            }
+        }
+        for i in 0..SIDE {
+            simd.store_strided(sums[i], &mut self.sums[i * SIDE * channels + channel..], channels);
         }
     }
 }

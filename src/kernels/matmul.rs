@@ -106,7 +106,7 @@ impl<T: Element> Kernel<T> for Block<'_, '_, T> {
             };
             for columns in span.columns.clone().step_by(at_once) {
                 let columns = columns..span.columns.end.min(columns + at_once);
-                let short = self.short(simd, tall, (columns.clone(), span.across));
+                let short = self.short(simd, (tall, rest), (columns.clone(), span.across));
                 for (rows, size) in equal_pieces(short..rows, tall, rest) {
                     self.tiles(simd, (rows, size), (columns.clone(), span.across));
                 }
@@ -152,7 +152,12 @@ impl<T: Element> Block<'_, '_, T> {
     /// Computes as many rows of whole panels of `across` vectors as fill tiles of `tall`, if their sums are short and need
     /// little else; returns how many rows these are.
     #[inline(always)]
-    fn short<S: Simd<T>>(&mut self, simd: S, tall: usize, (columns, across): (Range<usize>, usize)) -> usize {
+    fn short<S: Simd<T>>(
+        &mut self,
+        simd: S,
+        (tall, rest): (usize, usize),
+        (columns, across): (Range<usize>, usize),
+    ) -> usize {
         let Block { left, right, out, place, finish, .. } = self;
         let panel = right.k * across * S::LANES * size_of::<T>();
         let (
@@ -169,7 +174,7 @@ impl<T: Element> Block<'_, '_, T> {
         let column = self.columns.start + columns.start;
         let panels = &right.values[column * right.k..][..columns.len() * right.k];
         let start = bias.map_or(&[][..], |bias| &bias[column..][..columns.len()]);
-        let count = whole_tiles(out.len(), tall);
+        let count = whole_tiles(out.len(), tall, rest);
         let out = out.lines(0, count).columns(*place + columns.start..*place + columns.end);
         Short { values, rows, runs, panels, start, bend, out }.compute(simd, (tall, across));
         count
@@ -367,11 +372,11 @@ fn add_rows<'r, T: Element, S: Simd<T>, const M: usize, const V: usize>(
 }
 
 /// Of so many rows, how many to compute in tiles of `tall`: all whole ones, unless so few were left over that these and the
-/// last tile had better be shared out evenly.
-fn whole_tiles(rows: usize, tall: usize) -> usize {
+/// last tile had better be shared out evenly among others, of `rest` rows at most.
+fn whole_tiles(rows: usize, tall: usize, rest: usize) -> usize {
     let left = rows % tall;
     let whole = rows - left;
-    if left > 0 && 4 * left < tall { whole.saturating_sub(tall) } else { whole }
+    if left > 0 && 4 * left < tall && tall <= rest { whole.saturating_sub(tall) } else { whole }
 }
 
 /// Those of `count` lines from `first` on that are `live`, counted from `first`.

@@ -81,29 +81,43 @@ impl<T: Element> Kernel<T> for Columns<'_, T> {
     }
 }
 
-/// Adds each column of `values`, whose rows are as long as `sums`, to its sum.
+/// Sums each column of `values`, whose rows are as long as `sums`, and adds it to what is there.
 #[inline(always)]
 pub(super) fn add_columns<T: Element, S: Simd<T>>(simd: S, values: &[T], sums: &mut [T]) {
     let columns = sums.len();
     let mut first = 0;
     while first + VECTORS * S::LANES <= columns {
-        let mut totals = simd.load_strided::<VECTORS>(&sums[first..], S::LANES);
+        let mut totals = [simd.splat(T::zero()); VECTORS];
         for row in values.chunks_exact(columns) {
             let vectors = simd.load_strided::<VECTORS>(&row[first..], S::LANES);
             for v in 0..VECTORS {
                 totals[v] = simd.add(totals[v], vectors[v]);
             }
         }
-        simd.store_strided(totals, &mut sums[first..], S::LANES);
+        let sums = &mut sums[first..];
+        let old = simd.load_strided::<VECTORS>(sums, S::LANES);
+        for v in 0..VECTORS {
+            totals[v] = simd.add(old[v], totals[v]);
+        }
+        simd.store_strided(totals, sums, S::LANES);
         first += VECTORS * S::LANES;
     }
     while first < columns {
         let last = columns.min(first + S::LANES);
-        let mut total = simd.load_up_to(&sums[first..last]);
-        for row in values.chunks_exact(columns) {
-            total = simd.add(total, simd.load_up_to(&row[first..last]));
+        // In one chain, each addition would wait for the one before it.
+        let mut totals = [simd.splat(T::zero()); VECTORS];
+        let mut fours = values.chunks_exact(VECTORS * columns);
+        for rows in &mut fours {
+            for (v, row) in rows.chunks_exact(columns).enumerate() {
+                totals[v] = simd.add(totals[v], simd.load_up_to(&row[first..last]));
+            }
         }
-        simd.store_up_to(total, &mut sums[first..last]);
+        for row in fours.remainder().chunks_exact(columns) {
+            totals[0] = simd.add(totals[0], simd.load_up_to(&row[first..last]));
+        }
+        let total = simd.add(simd.add(totals[0], totals[1]), simd.add(totals[2], totals[3]));
+        let sums = &mut sums[first..last];
+        simd.store_up_to(simd.add(simd.load_up_to(sums), total), sums);
         first = last;
     }
 }

@@ -175,8 +175,9 @@ impl<T: Element> Sequential<T> {
                 *own = activation;
             }
         };
+        let checked = deferred.map_or(Ok(()), |activation| activation.check::<T>());
         exchange(layer, deferred.and(Some(Activation::Linear)));
-        let result = f(layer);
+        let result = checked.and_then(|()| f(layer));
         exchange(layer, deferred);
         result.map_err(|e| e.in_layer(i))
     }
@@ -286,7 +287,7 @@ impl<T: Element> Layer<T> for Sequential<T> {
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {
         (0..self.len()).try_fold(x, |x, i| {
             let y = self.with_layer(i, |layer| layer.forward_train(x, tape))?;
-            self.deferred_to(i).forward_train(y, tape).map_err(|e| e.in_layer(i - 1))
+            self.deferred_to(i).forward_train(y, tape).map_err(|e| e.in_layer(i))
         })
     }
 
@@ -396,8 +397,9 @@ pub(super) fn named<L: Display, X>(layers: impl Iterator<Item = (L, Vec<(Name, X
 mod tests {
     use super::*;
     use crate::{
-        BatchNorm, ChannelMaxPool, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Dropout, ErrorKind,
-        Flatten, GlobalMaxPool2D, MaxPool2D, Padding, Reach, Residual, SeparableConv2D,
+        BatchNorm, ChannelMaxPool, Conv1D, Conv2D, Conv2DTranspose, Conv3D, Dense, DepthwiseConv2D, Dropout,
+        ErrorKind, Flatten, GlobalMaxPool2D, MaxPool1D, MaxPool2D, MaxPool3D, Padding, Reach, Remat,
+        Residual, SeparableConv2D,
     };
     use ndarray::array;
 
@@ -435,23 +437,34 @@ mod tests {
         assert_eq!(model.output_shape(x.shape()).unwrap(), want.shape());
     }
 
-    /// Models with a max pooling after an activation that may come later, or may not.
-    fn pooled() -> Vec<Sequential<f64>> {
+    /// Models with a max pooling after an activation that may come later, or may not, and the axes of their inputs.
+    fn pooled() -> Vec<(Sequential<f64>, &'static [usize])> {
+        const MAPS: &[usize] = &[2, 8, 8, 2];
+        let relu = Activation::Relu;
         let conv = |activation| Conv2D::new(4, 3).padding(Padding::Same).activation(activation);
         let overlapping = || MaxPool2D::new(3).strides(2).padding(Padding::all(1));
         let hard = Activation::HardTanh { min: -0.1, max: 0.2 };
         vec![
-            sequential![
-                conv(Activation::Relu),
-                MaxPool2D::new(2),
-                conv(Activation::Relu),
-                GlobalMaxPool2D::new()
-            ],
-            sequential![BatchNorm::new(), Activation::Relu6, overlapping()],
-            sequential![sequential![conv(Activation::Linear), conv(hard)], overlapping(), Activation::Relu],
-            sequential![SeparableConv2D::new(4, 3).activation(Activation::Relu), ChannelMaxPool::new(2)],
-            sequential![Activation::Relu, Activation::Relu, MaxPool2D::new(2), MaxPool2D::new(2)],
-            sequential![conv(Activation::Tanh), MaxPool2D::new(2)],
+            (sequential![conv(relu), MaxPool2D::new(2), conv(relu), GlobalMaxPool2D::new()], MAPS),
+            (sequential![BatchNorm::new(), Activation::Relu6, overlapping()], MAPS),
+            (
+                sequential![
+                    sequential![conv(Activation::Linear), conv(hard)],
+                    overlapping(),
+                    Activation::Relu
+                ],
+                MAPS,
+            ),
+            (sequential![SeparableConv2D::new(4, 3).activation(relu), ChannelMaxPool::new(2)], MAPS),
+            (sequential![relu, relu, MaxPool2D::new(2), MaxPool2D::new(2)], MAPS),
+            (sequential![conv(Activation::Tanh), MaxPool2D::new(2)], MAPS),
+            (
+                sequential![Remat::new(sequential![conv(relu), overlapping()]), conv(relu), overlapping()],
+                MAPS,
+            ),
+            (sequential![Remat::new(conv(relu)), overlapping()], MAPS),
+            (sequential![Conv1D::new(5, 3).activation(relu), MaxPool1D::new(2)], &[3, 17, 4]),
+            (sequential![Conv3D::new(3, 2).activation(relu), MaxPool3D::new(2)], &[2, 5, 6, 5, 3]),
         ]
     }
 
@@ -464,39 +477,36 @@ mod tests {
         [y, layers.fold(grad.clone(), |grad, layer| layer.backward(grad, &mut tape).unwrap())]
     }
 
+    /// The numbers to the last bit, but for the sign of zero.
+    fn bits(tensor: &Tensor<f64>) -> Vec<u64> {
+        tensor.as_slice().iter().map(|v| (v + 0.0).to_bits()).collect()
+    }
+
     #[test]
     fn an_activation_after_the_maxima_changes_nothing_but_what_is_saved() {
         let mut rng = Rng::seed(7);
         let mut random = |shape: &[usize]| Tensor::zeros(shape).unwrap().map(|_: f64| rng.normal());
-        let mut x = random(&[2, 8, 8, 2]);
-        x.as_mut_slice()[17] = f64::NAN;
-        let values = |model: &Sequential<f64>| -> Vec<f64> {
-            let grads = model.params().into_iter().filter_map(|(_, param)| param.grad());
-            grads.flat_map(|grad| grad.as_slice().to_vec()).collect()
-        };
-        for (number, mut model) in pooled().into_iter().enumerate() {
-            model.build(x.shape(), &mut Rng::seed(1)).unwrap();
-            let grad = random(&model.output_shape(x.shape()).unwrap());
-            let mut alone = sequential![];
-            alone.layers = pooled().swap_remove(number).layers;
-            alone.build(x.shape(), &mut Rng::seed(1)).unwrap();
+        for ((mut model, shape), (mut alone, _)) in pooled().into_iter().zip(pooled()) {
+            let mut x = random(shape);
+            x.as_mut_slice()[17] = f64::NAN;
+            for model in [&mut model, &mut alone] {
+                model.build(shape, &mut Rng::seed(1)).unwrap();
+            }
+            let grad = random(&model.output_shape(shape).unwrap());
             let [y, dx] = one_by_one(&mut alone, &x, &grad);
 
             let mut tape = Tape::new();
-            let bits = |tensor: &Tensor<f64>| {
-                tensor.as_slice().iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<_>>()
-            };
-            assert_eq!(bits(&model.forward_train(x.clone(), &mut tape).unwrap()), bits(&y), "{model:?}");
-            assert_eq!(tape.bytes(), model.cost(x.shape()).unwrap().saved_bytes, "{model:?}");
-            assert_eq!(tape.bytes() as u64, model.summary(x.shape()).unwrap().saved_bytes(), "{model:?}");
+            assert_eq!(bits(&model.forward_train(x, &mut tape).unwrap()), bits(&y), "{model:?}");
+            assert_eq!(tape.bytes(), model.cost(shape).unwrap().saved_bytes, "{model:?}");
+            assert_eq!(tape.bytes() as u64, model.summary(shape).unwrap().saved_bytes(), "{model:?}");
             assert_eq!(bits(&model.backward(grad, &mut tape).unwrap()), bits(&dx), "{model:?}");
             assert!(tape.is_empty());
-            let bits = |values: Vec<f64>| values.into_iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<_>>();
-            assert_eq!(bits(values(&model)), bits(values(&alone)), "{model:?}");
-            let activation = |model: &Sequential<f64>| {
-                format!("{:?}", model.layers().map(|layer| layer.last_activation()).collect::<Vec<_>>())
-            };
-            assert_eq!(activation(&model), activation(&alone), "each has its activation back");
+            for ((_, param), (_, want)) in model.params().into_iter().zip(alone.params()) {
+                assert_eq!(param.grad().map(bits), want.grad().map(bits), "{model:?}");
+            }
+            let activations =
+                [&model, &alone].map(|model| model.layers().map(Layer::last_activation).collect::<Vec<_>>());
+            assert_eq!(activations[0], activations[1], "each has its own back");
         }
     }
 

@@ -45,7 +45,7 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
     const ISA: Isa;
     /// How many numbers a vector holds.
     const LANES: usize;
-    /// Vectors across a register tile of a matrix product, 1, 2 or 4: 2 where there are 16 registers, 4 where there are 32.
+    /// Vectors across a register tile of a matrix product, 2 or 4: 2 where there are 16 registers, 4 where there are 32.
     const PANEL: usize;
 
     /// A vector of copies of `x`.
