@@ -3,12 +3,13 @@
 
 use std::ops::Range;
 
+use super::kept::with_kept;
 use super::patches::Patches;
 use super::pieces::each_chunk;
 use super::simd::{Kernel, Simd, isa};
 use super::sum;
 use super::threads::threads;
-use crate::{Element, Geometry2d};
+use crate::{Element, Geometry2d, WindowAxis};
 
 /// Into how many pieces the rows of positions are cut at most, and the fewest rows of a piece.
 const PIECES: usize = 16;
@@ -33,9 +34,58 @@ pub(super) fn kernel_gradient<T: Element>(patches: &Patches<'_, T>, grad: &[T], 
 pub(super) fn input_gradient<T: Element>(grad: &[T], kernel: &[T], geometry: &Geometry2d, out: &mut [T]) {
     let line = geometry.cols.input * geometry.in_channels;
     let parallel = threads(geometry.multiplications() as usize) > 1;
-    each_chunk(parallel, out, PIECE_LINES * line, |index, out| {
-        T::dispatch(isa(), InputLines { grad, kernel, geometry, first: index * PIECE_LINES, out });
+    with_kept(|[rows, cols]: &mut [Vec<Over>; 2]| {
+        let [channels, taps] = [geometry.in_channels, geometry.cols.kernel];
+        Over::fill(rows, &geometry.rows, [geometry.cols.output * channels, taps * channels]);
+        Over::fill(cols, &geometry.cols, [channels; 2]);
+        let over: [&[Over]; 2] = [rows, cols];
+        each_chunk(parallel, out, PIECE_LINES * line, |index, out| {
+            T::dispatch(isa(), InputLines { grad, kernel, geometry, over, first: index * PIECE_LINES, out });
+        });
     });
+}
+
+/// The windows over a position along an axis of the input, from the last one back: where the gradients of each are, and the
+/// weights of the tap at which it sees the position. Both change by the same from one to the next.
+#[derive(Clone, Copy, Default)]
+struct Over {
+    count: usize,
+    grad: usize,
+    weight: usize,
+    back: usize,
+    on: usize,
+}
+
+impl Over {
+    /// Those over each position, of windows and of taps so far apart.
+    fn fill(over: &mut Vec<Over>, axis: &WindowAxis, [pitch, tap_pitch]: [usize; 2]) {
+        over.clear();
+        over.extend((0..axis.input).map(|position| {
+            let place = |(window, tap): (usize, usize)| (window * pitch, tap * tap_pitch);
+            let mut windows = axis.windows_over(position).map(place);
+            let Some((grad, weight)) = windows.next() else {
+                return Over::default();
+            };
+            match windows.next() {
+                Some((before, after)) => {
+                    let (back, on) = (grad - before, after - weight);
+                    Over { count: 2 + windows.count(), grad, weight, back, on }
+                }
+                None => Over { count: 1, grad, weight, ..Over::default() },
+            }
+        }));
+    }
+
+    /// Where the gradients and the weights are.
+    #[inline(always)]
+    fn places(self) -> impl Iterator<Item = (usize, usize)> {
+        let mut next = (self.grad, self.weight);
+        (0..self.count).map(move |_| {
+            let place = next;
+            next = (next.0.wrapping_sub(self.back), next.1.wrapping_add(self.on));
+            place
+        })
+    }
 }
 
 /// Some rows of the input, from `first` on, counted through all images.
@@ -43,6 +93,8 @@ struct InputLines<'a, T> {
     grad: &'a [T],
     kernel: &'a [T],
     geometry: &'a Geometry2d,
+    /// The windows over rows, and those over columns.
+    over: [&'a [Over]; 2],
     first: usize,
     out: &'a mut [T],
 }
@@ -53,35 +105,72 @@ impl<T: Element> Kernel<T> for InputLines<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         let Geometry2d { ref rows, ref cols, in_channels: channels, .. } = *self.geometry;
-        let (width, pitch) = (cols.output * channels, cols.input * channels);
-        for (line, out) in (self.first..).zip(self.out.chunks_exact_mut(pitch)) {
-            let (image, row) = (line / rows.input, line % rows.input);
-            out.fill(T::zero());
-            for (y, i) in rows.windows_over(row) {
-                let grad = &self.grad[(image * rows.output + y) * width..][..width];
-                let kernel = &self.kernel[i * cols.kernel * channels..][..cols.kernel * channels];
-                for (col, grad) in grad.chunks_exact(channels).enumerate() {
-                    for j in cols.taps(col) {
-                        let out = &mut out[cols.read(col, j) * channels..][..channels];
-                        add_products(simd, grad, &kernel[j * channels..][..channels], out);
-                    }
+        let image_len = rows.output * cols.output * channels;
+        for (index, out) in (self.first..).zip(self.out.chunks_exact_mut(cols.input * channels)) {
+            let (image, row) = (index / rows.input, index % rows.input);
+            let grad = &self.grad[image * image_len..][..image_len];
+            let down = self.over[0][row];
+            for (col, out) in out.chunks_exact_mut(channels).enumerate() {
+                let sees = Sees { grad, kernel: self.kernel, channels, down, across: self.over[1][col] };
+                let mut channel = 0;
+                while channel < channels {
+                    channel += match (channels - channel) / S::LANES {
+                        4.. => sees.sum::<S, 4>(simd, channel, out),
+                        2.. => sees.sum::<S, 2>(simd, channel, out),
+                        1 => sees.sum::<S, 1>(simd, channel, out),
+                        _ => sees.rest(simd, channel, out),
+                    };
                 }
             }
         }
     }
 }
 
-/// `sums += a * b`, element by element.
-#[inline(always)]
-fn add_products<T: Element, S: Simd<T>>(simd: S, a: &[T], b: &[T], sums: &mut [T]) {
-    let (whole, len) = (a.len() / S::LANES * S::LANES, a.len());
-    for at in (0..whole).step_by(S::LANES) {
-        let sum = simd.mul_add(simd.load(&a[at..]), simd.load(&b[at..]), simd.load(&sums[at..]));
-        simd.store(sum, &mut sums[at..]);
+/// A position of the input: the windows over it, down and across, and their image's gradients.
+struct Sees<'a, T> {
+    grad: &'a [T],
+    kernel: &'a [T],
+    channels: usize,
+    down: Over,
+    across: Over,
+}
+
+impl<T: Element> Sees<'_, T> {
+    /// Calls `f` with the gradients of each window, and with its weights, from the channel `channel` on.
+    #[inline(always)]
+    fn each(&self, channel: usize, mut f: impl FnMut(&[T], &[T])) {
+        for (row, taps) in self.down.places() {
+            for (column, tap) in self.across.places() {
+                f(&self.grad[row + column + channel..], &self.kernel[taps + tap + channel..]);
+            }
+        }
     }
-    if whole < len {
-        let [a, b, sum] = [&a[whole..], &b[whole..], &sums[whole..len]].map(|part| simd.load_up_to(part));
-        simd.store_up_to(simd.mul_add(a, b, sum), &mut sums[whole..len]);
+
+    /// The gradients of `V` vectors of channels. Returns how many channels these are.
+    #[inline(always)]
+    fn sum<S: Simd<T>, const V: usize>(&self, simd: S, channel: usize, out: &mut [T]) -> usize {
+        let mut sums = [simd.splat(T::zero()); V];
+        self.each(channel, |grad, weights| {
+            let grad = simd.load_strided::<V>(grad, S::LANES);
+            let weights = simd.load_strided::<V>(weights, S::LANES);
+            for v in 0..V {
+                sums[v] = simd.mul_add(grad[v], weights[v], sums[v]);
+            }
+        });
+        simd.store_strided(sums, &mut out[channel..], S::LANES);
+        V * S::LANES
+    }
+
+    /// The same of the channels that are left, fewer than a vector has lanes.
+    #[inline(always)]
+    fn rest<S: Simd<T>>(&self, simd: S, channel: usize, out: &mut [T]) -> usize {
+        let left = self.channels - channel;
+        let mut sum = simd.splat(T::zero());
+        self.each(channel, |grad, weights| {
+            sum = simd.mul_add(simd.load_up_to(&grad[..left]), simd.load_up_to(&weights[..left]), sum);
+        });
+        simd.store_up_to(sum, &mut out[channel..]);
+        left
     }
 }
 
