@@ -251,11 +251,15 @@ mod tests {
 
     #[test]
     fn a_kernel_whose_panels_are_too_large_is_taken_in_slices() {
-        // A map with padding, whose lines are cut; nine runs a window; and a dense layer.
+        // A map with padding, whose lines are cut; nine runs a window; and a dense layer. The same turned round, with the
+        // four phases of a stride for the nine runs.
         let windows = [
             (Window2d::new(3).padding(Padding::Same), [1, 4, 5, 300], [3, 3, 300, 70]),
             (Window2d::new(3).dilation(2).padding(Padding::Same), [2, 3, 4, 290], [3, 3, 290, 33]),
             (Window2d::new(1), [7, 1, 1, 5000], [1, 1, 5000, 130]),
+            (Window2d::new(3).padding(Padding::Same), [1, 4, 5, 70], [3, 3, 70, 300]),
+            (Window2d::new(5).strides(2).padding(Padding::Same), [2, 5, 4, 33], [5, 5, 33, 290]),
+            (Window2d::new(1), [7, 1, 1, 130], [1, 1, 130, 5000]),
         ];
         for (window, input, kernel_shape) in windows {
             let geometry = window.accuracy(Accuracy::Strict).conv(&input, &kernel_shape).unwrap();
@@ -265,7 +269,12 @@ mod tests {
                 (numbers(geometry.out_channels, 3), numbers(len(geometry.output_shape()), 5));
             let mut want: Vec<f32> =
                 bias.iter().cycle().zip(&residual).map(|(bias, residual)| bias + residual).collect();
-            each_product(&geometry, |input, weight, output| want[output] += x[input] * kernel[weight]);
+            let grad = numbers(len(geometry.output_shape()), 4);
+            let mut want_dx = vec![0.0; x.len()];
+            each_product(&geometry, |input, weight, output| {
+                want[output] += x[input] * kernel[weight];
+                want_dx[input] += grad[output] * kernel[weight];
+            });
             want.iter_mut().for_each(|y| *y = y.max(0.0));
             let bend = Bend::Clamp(0.0, f32::INFINITY);
             let after = Epilogue { residual: Some(&residual), bend, ..Epilogue::bias(Some(&bias)) };
@@ -273,6 +282,9 @@ mod tests {
                 let mut out = vec![f32::NAN; want.len()];
                 on(threads, || forward_once(&x, &kernel, &geometry, after, &mut out));
                 assert_eq!(out, want, "{geometry:?} with {threads} threads");
+                let mut dx = vec![f32::NAN; x.len()];
+                on(threads, || backward_input(&grad, &kernel, &geometry, &mut dx));
+                assert_eq!(dx, want_dx, "the way back of {geometry:?} with {threads} threads");
             }
         }
     }

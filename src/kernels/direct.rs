@@ -152,7 +152,7 @@ impl<T: Element> Product<'_, T> {
             kernel.pack(self.isa, rows.clone(), columns.clone(), panels);
             // While a part of a panel is multiplied, the memory has time for the next part.
             let next = slices.peek().filter(|_| tall < self.k);
-            let ahead = next.and_then(|(rows, columns, _)| kernel.ahead(rows.clone(), columns.clone()));
+            let ahead = next.map(|(rows, columns, _)| kernel.ahead(rows.clone(), columns.clone()));
             let right = Panels { ahead, ..Panels::whole(self.isa, rows.len(), panels) };
             let finish = self.finish(columns.clone(), first, piece.start);
             let finish = finish.of_slice(rows.start == 0, rows.end == self.k);

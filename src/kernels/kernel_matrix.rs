@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::ahead::Ahead;
-use super::panels::{Panel, each_panel_of, pack_rows, panel_width};
+use super::panels::{pack_columns, pack_rows, panel_width};
 use super::simd::Isa;
 use super::transpose::transpose;
 use crate::Element;
@@ -12,10 +12,11 @@ use crate::geometry::Sampling;
 /// Bytes of a column beyond which a kernel is packed in slices instead of panels: as many rows are too many pages to be
 /// found quickly, and a wide panel of them would leave a second-level cache.
 const TALL_BYTES: usize = 10 << 10;
-/// Bytes of a slice: it stays in a second-level cache.
-const SLICE_BYTES: usize = 512 << 10;
-/// The most numbers of a row in a slice.
-const STRETCH: usize = 1024;
+/// Bytes of a slice: it stays in a second-level cache, beside what it is packed from and what comes next.
+const SLICE_BYTES: usize = 256 << 10;
+/// The most numbers of a row in a slice. With more it would have fewer rows, and sums would be added to the output more
+/// often.
+const STRETCH: usize = 256;
 
 /// A kernel of one group as a matrix: a row for each tap and channel, a column for each filter.
 #[derive(Clone, Copy)]
@@ -63,73 +64,79 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
         }
     }
 
-    /// Packs the columns `columns` of the rows `rows`, which are all if the kernel is turned round, for `isa`.
+    /// Packs the columns `columns` of the rows `rows`, for `isa`; of a kernel turned round, the rows of whole taps.
     pub(super) fn pack(&self, isa: Isa, rows: Range<usize>, columns: Range<usize>, panels: &mut [T]) {
         match self {
             KernelMatrix::InOrder { values, columns: stride } => {
                 let from = &values[rows.start * stride + columns.start..];
                 pack_rows(isa, (from, *stride), (rows.len(), columns.len()), panels);
             }
-            KernelMatrix::Turned(turned) => {
-                assert_eq!(rows, 0..self.size().0);
-                turned.pack(isa, rows.len(), columns, panels);
-            }
+            KernelMatrix::Turned(turned) => turned.pack(isa, rows, columns, panels),
         }
     }
 
-    /// How many rows and columns to pack at a time: a panel or, of tall kernels, some rows in long stretches, unless they
-    /// are transposed.
+    /// How many rows and columns to pack at a time: a panel or, of tall kernels, some rows in long stretches. The rows of a
+    /// kernel turned round are those of a tap.
     pub(super) fn slice(&self, isa: Isa) -> [usize; 2] {
         let (rows, columns) = self.size();
+        let numbers = SLICE_BYTES / size_of::<T>();
         match self {
-            KernelMatrix::InOrder { .. } if rows * size_of::<T>() > TALL_BYTES => {
+            _ if rows * size_of::<T>() <= TALL_BYTES => [rows, panel_width::<T>(isa, rows)],
+            KernelMatrix::InOrder { .. } => {
                 let stretch = columns.min(STRETCH);
-                [SLICE_BYTES / size_of::<T>() / stretch, stretch]
+                [numbers / stretch, stretch]
             }
-            _ => [rows, panel_width::<T>(isa, rows)],
+            KernelMatrix::Turned(Turned { shape: [_, _, filters], .. }) => {
+                let panel = panel_width::<T>(isa, *filters);
+                [*filters, (numbers / filters / panel).max(1) * panel]
+            }
         }
     }
 
-    /// Where the columns `columns` of the rows `rows` lie, unless they are transposed.
-    pub(super) fn ahead(&self, rows: Range<usize>, columns: Range<usize>) -> Option<Ahead<'a, T>> {
+    /// Where the columns `columns` of some of a tall kernel's rows lie, as many as are packed at a time.
+    pub(super) fn ahead(&self, rows: Range<usize>, columns: Range<usize>) -> Ahead<'a, T> {
         match *self {
             KernelMatrix::InOrder { values, columns: stride } => {
                 let values = &values[rows.start * stride + columns.start..rows.end * stride];
-                Some(Ahead::rows(values, columns.len(), stride))
+                Ahead::rows(values, columns.len(), stride)
             }
-            KernelMatrix::Turned(_) => None,
+            KernelMatrix::Turned(turned) => {
+                let values = turned.tap(rows.start / turned.shape[2], columns);
+                Ahead::rows(values, values.len(), values.len())
+            }
         }
     }
 }
 
-impl<T: Element> Turned<'_, T> {
-    /// Writes some columns to rows that are `stride` apart.
-    pub(super) fn copy(&self, columns: Range<usize>, stride: usize, out: &mut [T]) {
+impl<'a, T: Element> Turned<'a, T> {
+    /// How many taps there are.
+    pub(super) fn taps(&self) -> usize {
+        self.rows.taps * self.cols.taps
+    }
+
+    /// The columns `columns` of the rows of a tap, as they lie in memory: transposed.
+    fn tap(&self, index: usize, columns: Range<usize>) -> &'a [T] {
         let Turned { values, shape: [kw, channels, filters], rows, cols } = self;
-        let taps = rows.taps * cols.taps;
-        let start = |index: usize, column: usize| {
-            let tap = rows.kernel_index(index / cols.taps) * kw + cols.kernel_index(index % cols.taps);
-            (tap * channels + column) * filters
-        };
-        for (index, out) in out.chunks_mut(filters * stride).take(taps).enumerate() {
-            let from = &values[start(index, columns.start)..][..columns.len() * filters];
-            // The same columns of the next tap, and after the last, the next columns of the first.
-            let next = if index + 1 < taps { start(index + 1, columns.start) } else { start(0, columns.end) };
-            let ahead = values.get(next..).unwrap_or_default();
-            transpose(from, *filters, out, stride, &ahead[..ahead.len().min(from.len())]);
+        let tap = rows.kernel_index(index / cols.taps) * kw + cols.kernel_index(index % cols.taps);
+        &values[tap * channels * filters..][columns.start * filters..columns.end * filters]
+    }
+
+    /// Writes some columns of the rows of these taps to rows that are `stride` apart.
+    pub(super) fn copy(&self, taps: Range<usize>, columns: Range<usize>, stride: usize, out: &mut [T]) {
+        let filters = self.shape[2];
+        for (index, out) in taps.zip(out.chunks_mut(filters * stride)) {
+            transpose(self.tap(index, columns.clone()), filters, out, stride);
         }
     }
 
-    /// Packs the columns `columns` of all rows, so many, for `isa`.
-    fn pack(&self, isa: Isa, rows: usize, columns: Range<usize>, panels: &mut [T]) {
-        for Panel { first, width } in each_panel_of::<T>(isa, rows, columns.len()) {
-            let panel = &mut panels[first * rows..][..rows * width];
-            let count = width.min(columns.len() - first);
-            let start = columns.start + first;
-            self.copy(start..start + count, width, panel);
-            if count < width {
-                panel.chunks_exact_mut(width).for_each(|row| row[count..].fill(T::zero()));
-            }
-        }
+    /// Packs the columns `columns` of some rows for `isa`.
+    fn pack(&self, isa: Isa, rows: Range<usize>, columns: Range<usize>, panels: &mut [T]) {
+        let filters = self.shape[2];
+        let taps = rows.start / filters..rows.end / filters;
+        assert_eq!(taps.len() * filters, rows.len(), "rows of whole taps");
+        pack_columns(isa, (rows.len(), columns.len()), panels, |piece, width, panel| {
+            let columns = columns.start + piece.start..columns.start + piece.end;
+            self.copy(taps.clone(), columns, width, panel);
+        });
     }
 }

@@ -44,13 +44,9 @@ impl<T: Element> PackedMatrix<T> {
     pub(crate) fn transposed(b: &[T], k: usize, n: usize) -> Self {
         let isa = isa();
         let mut panels = Buffer::unwritten(panels_len::<T>(isa, k, n));
-        for Panel { first, width } in each_panel_of::<T>(isa, k, n) {
-            let count = width.min(n - first);
-            let panel = &mut panels[first * k..][..k * width];
-            let (from, ahead) = b[first * k..].split_at(count * k);
-            transpose(from, k, panel, width, &ahead[..ahead.len().min(width * k)]);
-            panel.chunks_exact_mut(width).for_each(|row| row[count..].fill(T::zero()));
-        }
+        pack_columns(isa, (k, n), &mut panels, |columns, width, panel| {
+            transpose(&b[columns.start * k..columns.end * k], k, panel, width);
+        });
         PackedMatrix { isa, k, n, panels }
     }
 
@@ -94,6 +90,24 @@ pub(crate) fn pack<T: Element>(
             let (values, beyond) = values.split_at_mut(columns.len());
             read(row, columns.clone(), values);
             beyond.fill(T::zero());
+        }
+    }
+}
+
+/// Packs for `isa` what `write(columns, width, panel)` writes to rows of `width`, the columns of a panel at a time.
+pub(super) fn pack_columns<T: Element>(
+    isa: Isa,
+    (k, n): (usize, usize),
+    panels: &mut [T],
+    write: impl Fn(Range<usize>, usize, &mut [T]),
+) {
+    for Panel { first, width } in each_panel_of::<T>(isa, k, n) {
+        let columns = first..n.min(first + width);
+        let count = columns.len();
+        let panel = &mut panels[first * k..][..k * width];
+        write(columns, width, panel);
+        if count < width {
+            panel.chunks_exact_mut(width).for_each(|row| row[count..].fill(T::zero()));
         }
     }
 }

@@ -1,16 +1,12 @@
 //! Transposing matrices, vectors of rows at a time.
 
-use super::simd::{Kernel, MAX_LANES, Simd, isa, prefetch_read};
+use super::simd::{Kernel, MAX_LANES, Simd, isa};
 use crate::Element;
 
-/// The most bytes that are asked for ahead: they stay in the second-level cache beside what is written.
-const AHEAD_BYTES: usize = 256 << 10;
-
-/// Writes the transpose of a matrix of so many columns to rows that are `stride` apart; and asks for what lies `ahead`,
-/// which will be transposed next.
-pub(super) fn transpose<T: Element>(from: &[T], columns: usize, out: &mut [T], stride: usize, ahead: &[T]) {
+/// Writes the transpose of a matrix of so many columns to rows that are `stride` apart.
+pub(super) fn transpose<T: Element>(from: &[T], columns: usize, out: &mut [T], stride: usize) {
     if columns > 0 {
-        T::dispatch(isa(), Transpose { from, columns, out, stride, ahead });
+        T::dispatch(isa(), Transpose { from, columns, out, stride });
     }
 }
 
@@ -19,27 +15,21 @@ struct Transpose<'a, T> {
     columns: usize,
     out: &'a mut [T],
     stride: usize,
-    ahead: &'a [T],
 }
 
 impl<T: Element> Kernel<T> for Transpose<'_, T> {
     type Output = ();
 
-    /// In squares; all rows of some columns before the next, as rows may be a page apart: so both what is read and what
-    /// is written stay in the first-level cache.
+    /// In squares; all columns of some rows before the next, so that as many streams are read as a square has rows, and
+    /// the processor sees what is read next.
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let Transpose { from, columns, out, stride, ahead } = self;
-        let ahead = if size_of_val(ahead) <= AHEAD_BYTES { ahead } else { &[] };
-        let mut ahead = ahead.chunks(S::LANES * S::LANES);
+        let Transpose { from, columns, out, stride } = self;
         let rows = from.len() / columns;
         let [whole_rows, whole_columns] = [rows, columns].map(|count| count - count % S::LANES);
-        for column in (0..whole_columns).step_by(S::LANES) {
-            for row in (0..whole_rows).step_by(S::LANES) {
+        for row in (0..whole_rows).step_by(S::LANES) {
+            for column in (0..whole_columns).step_by(S::LANES) {
                 let from = &from[row * columns + column..];
-                if let Some(ahead) = ahead.next() {
-                    prefetch_read(ahead);
-                }
                 square(simd, from, columns, &mut out[column * stride + row..], stride);
             }
         }
@@ -64,8 +54,8 @@ fn square<T: Element, S: Simd<T>>(simd: S, from: &[T], pitch: usize, out: &mut [
     for i in 0..S::LANES {
         let from = &from[i * pitch..];
         rows[i] = simd.load(from);
-        // Of the next square, if rows are long.
-        prefetch_read(&from[S::LANES..from.len().min(2 * S::LANES)]);
+        // Of the next square.
+        simd.prefetch_near(from, S::LANES);
     }
     let mut zipped = S::LANES;
     while zipped > 1 {
@@ -91,7 +81,7 @@ mod tests {
             let from: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
             let stride = rows + gap;
             let mut out = vec![f32::NAN; columns * stride];
-            transpose(&from, columns, &mut out, stride, &[]);
+            transpose(&from, columns, &mut out, stride);
             for (i, value) in out.into_iter().enumerate() {
                 let (column, row) = (i / stride, i % stride);
                 match row < rows {

@@ -129,7 +129,7 @@ fn with_taps<T: Element>(kernel: &KernelMatrix<'_, T>, group: usize, f: impl FnO
         KernelMatrix::Turned(turned) => with_kept(|taps: &mut Taps<T>| {
             let row = filters.len();
             let values = room(&mut taps.0, rows * row);
-            turned.copy(filters, row, values);
+            turned.copy(0..turned.taps(), filters, row, values);
             f(GroupTaps { values, channels, row, filters: 0..row });
         }),
     }
