@@ -22,7 +22,7 @@ use super::disjoint::Rows;
 use super::epilogue::Bend;
 use super::panels::{PackedMatrix, Panels, across, next_panel};
 use super::pieces::equal_pieces;
-use super::simd::{Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, unrolled};
+use super::simd::{Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, Strands, unrolled};
 use crate::Element;
 
 /// Rows of a register tile. Fewer than a first-level cache has ways, so that rows a multiple of a page apart do not
@@ -261,17 +261,19 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
             }
             Left::Columns { values, rows, first, ahead } => {
                 for row in tiles.rows.clone().step_by(M) {
-                    tiles.each_panel::<S, M, V>(simd, row, |(_, panel), _, mut sums| {
-                        let mut panel = panel.chunks_exact(V * S::LANES);
+                    tiles.each_panel::<S, M, V>(simd, row, |(_, mut panel), _, mut sums| {
                         for series in rows {
-                            for (start, right) in series.starts().zip(&mut panel) {
-                                let at = start + first + row;
+                            let lines = Runs::new([series.count, series.step], [1, 0], 1);
+                            let left = Strands::<T, M>::spaced(values, series.start + first + row, 1, lines);
+                            let (right, rest) = panel.split_at(series.count * V * S::LANES);
+                            let (right, nothing) = ((right, V * S::LANES), (usize::MAX, |_| {}));
+                            left.each(0..series.count, right, nothing, |numbers, right| {
                                 if ahead > 0 {
-                                    simd.prefetch_near(&values[at..], ahead);
+                                    numbers.prefetch(ahead);
                                 }
-                                let line = &values[at..][..M];
-                                add_products(simd, |i| line[i], right, &mut sums);
-                            }
+                                add_products(simd, |i| numbers.at(i), right, &mut sums);
+                            });
+                            panel = rest;
                         }
                         sums
                     });

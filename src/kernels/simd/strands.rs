@@ -4,6 +4,8 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::prefetch;
+
 /// Where the numbers of a row lie, from its start on: in `lines` lines, `line_pitch` apart, of `in_line` runs, `pitch`
 /// apart, of `length` numbers.
 #[derive(Clone, Copy, Debug)]
@@ -143,9 +145,10 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
                 }
                 step = end;
             }
-            (run, start) = (run + 1, start + pitch);
+            // After the last, the pitch may be as long as it likes.
+            (run, start) = (run + 1, start.wrapping_add(pitch));
             if run == in_line {
-                (line, run) = (line + line_pitch, 0);
+                (line, run) = (line.wrapping_add(line_pitch), 0);
                 start = line;
             }
         }
@@ -160,6 +163,12 @@ pub struct Numbers<'a, T, const M: usize> {
 }
 
 impl<T: Copy, const M: usize> Numbers<'_, T, M> {
+    /// Asks for what lies `distance` numbers behind that of the first row.
+    #[inline(always)]
+    pub fn prefetch(&self, distance: usize) {
+        prefetch::read_soon(self.at.wrapping_add(distance));
+    }
+
     /// That of row `row`.
     #[inline(always)]
     pub fn at(&self, row: usize) -> T {
