@@ -251,15 +251,18 @@ mod tests {
 
     #[test]
     fn a_kernel_whose_panels_are_too_large_is_taken_in_slices() {
-        // A map with padding, whose lines are cut; nine runs a window; and a dense layer. The same turned round, with the
-        // four phases of a stride for the nine runs.
+        // A map with padding, whose lines are cut; nine runs a window; and a dense layer. The same turned round, and one
+        // phase of a stride; then slices of several taps and columns for each thread, and taps that are too few to be cut.
         let windows = [
             (Window2d::new(3).padding(Padding::Same), [1, 4, 5, 300], [3, 3, 300, 70]),
             (Window2d::new(3).dilation(2).padding(Padding::Same), [2, 3, 4, 290], [3, 3, 290, 33]),
             (Window2d::new(1), [7, 1, 1, 5000], [1, 1, 5000, 130]),
             (Window2d::new(3).padding(Padding::Same), [1, 4, 5, 70], [3, 3, 70, 300]),
+            (Window2d::new(3).dilation(2).padding(Padding::Same), [2, 3, 4, 33], [3, 3, 33, 290]),
             (Window2d::new(5).strides(2).padding(Padding::Same), [2, 5, 4, 33], [5, 5, 33, 290]),
             (Window2d::new(1), [7, 1, 1, 130], [1, 1, 130, 5000]),
+            (Window2d::new(3).padding(Padding::Same), [1, 2, 2, 450], [3, 3, 450, 300]),
+            (Window2d::new(7).padding(Padding::Same), [1, 4, 3, 40], [7, 7, 40, 60]),
         ];
         for (window, input, kernel_shape) in windows {
             let geometry = window.accuracy(Accuracy::Strict).conv(&input, &kernel_shape).unwrap();

@@ -14,6 +14,8 @@ use crate::geometry::Sampling;
 const TALL_BYTES: usize = 10 << 10;
 /// Bytes of a slice: it stays in a second-level cache, beside what it is packed from and what comes next.
 const SLICE_BYTES: usize = 256 << 10;
+/// Bytes of a tap's columns in memory below which a kernel turned round is not cut into its taps: sums would be as short.
+const TAP_BYTES: usize = 1 << 10;
 /// The most numbers of a row in a slice. With more it would have fewer rows, and sums would be added to the output more
 /// often.
 const STRETCH: usize = 256;
@@ -75,21 +77,24 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
         }
     }
 
-    /// How many rows and columns to pack at a time: a panel or, of tall kernels, some rows in long stretches. The rows of a
-    /// kernel turned round are those of a tap.
+    /// How many rows and columns to pack at a time: a panel or, of tall kernels, some rows in long stretches. Of a kernel
+    /// turned round, these are all rows of a tap, and at least a panel of columns.
     pub(super) fn slice(&self, isa: Isa) -> [usize; 2] {
         let (rows, columns) = self.size();
         let numbers = SLICE_BYTES / size_of::<T>();
-        match self {
-            _ if rows * size_of::<T>() <= TALL_BYTES => [rows, panel_width::<T>(isa, rows)],
-            KernelMatrix::InOrder { .. } => {
+        let tall = rows * size_of::<T>() > TALL_BYTES;
+        match *self {
+            KernelMatrix::InOrder { .. } if tall => {
                 let stretch = columns.min(STRETCH);
-                [numbers / stretch, stretch]
+                [numbers / stretch.next_multiple_of(T::lanes(isa)), stretch]
             }
-            KernelMatrix::Turned(Turned { shape: [_, _, filters], .. }) => {
-                let panel = panel_width::<T>(isa, *filters);
-                [*filters, (numbers / filters / panel).max(1) * panel]
+            KernelMatrix::Turned(Turned { shape: [_, _, filters], .. })
+                if tall && filters * size_of::<T>() >= TAP_BYTES =>
+            {
+                let panel = panel_width::<T>(isa, filters);
+                [filters, (numbers / filters / panel).max(1) * panel]
             }
+            _ => [rows, panel_width::<T>(isa, rows)],
         }
     }
 
@@ -133,7 +138,7 @@ impl<'a, T: Element> Turned<'a, T> {
     fn pack(&self, isa: Isa, rows: Range<usize>, columns: Range<usize>, panels: &mut [T]) {
         let filters = self.shape[2];
         let taps = rows.start / filters..rows.end / filters;
-        assert_eq!(taps.len() * filters, rows.len(), "rows of whole taps");
+        assert_eq!(taps.start * filters..taps.end * filters, rows, "rows of whole taps");
         pack_columns(isa, (rows.len(), columns.len()), panels, |piece, width, panel| {
             let columns = columns.start + piece.start..columns.start + piece.end;
             self.copy(taps.clone(), columns, width, panel);

@@ -170,7 +170,7 @@ impl<T: Element> Sequential<T> {
     fn with_layer<R>(&mut self, i: usize, f: impl FnOnce(&mut dyn Layer<T>) -> Result<R>) -> Result<R> {
         let deferred = self.deferred(i);
         let checked = deferred.map_or(Ok(()), |activation| activation.check::<T>());
-        let layer = LeftOut::new(&mut *self.layers[i], deferred);
+        let layer = WithoutActivation::new(&mut *self.layers[i], deferred);
         checked.and_then(|()| f(&mut *layer.layer)).map_err(|e| e.in_layer(i))
     }
 
@@ -387,14 +387,14 @@ impl<T: Element> Layer<T> for Sequential<T> {
 }
 
 /// A layer without the activation at its end, which it has again afterwards, whatever happens in between.
-struct LeftOut<'a, T: Element> {
+struct WithoutActivation<'a, T: Element> {
     layer: &'a mut dyn Layer<T>,
     activation: Option<Activation>,
 }
 
-impl<'a, T: Element> LeftOut<'a, T> {
+impl<'a, T: Element> WithoutActivation<'a, T> {
     fn new(layer: &'a mut dyn Layer<T>, activation: Option<Activation>) -> Self {
-        let mut this = LeftOut { layer, activation };
+        let mut this = WithoutActivation { layer, activation };
         this.exchange(Activation::Linear);
         this
     }
@@ -407,7 +407,7 @@ impl<'a, T: Element> LeftOut<'a, T> {
     }
 }
 
-impl<T: Element> Drop for LeftOut<'_, T> {
+impl<T: Element> Drop for WithoutActivation<'_, T> {
     fn drop(&mut self) {
         self.exchange(self.activation.unwrap_or_default());
     }

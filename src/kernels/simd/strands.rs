@@ -34,7 +34,8 @@ impl Runs {
             }
             _ => Some(0),
         };
-        let reach = reach.expect("rows that lie in memory");
+        let numbers = lines.checked_mul(in_line).and_then(|runs| runs.checked_mul(length));
+        let (reach, _) = reach.zip(numbers).expect("rows that lie in memory");
         Runs { lines, line_pitch, in_line, pitch, length, reach }
     }
 
@@ -120,9 +121,11 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
     ) {
         let Runs { line_pitch, in_line, pitch, length, .. } = self.runs;
         assert!(lines.end <= self.runs.lines);
+        // All numbers can be counted.
+        assert!(right.len() / width >= lines.end * in_line * length);
         let run_width = length * width;
         let mut place = lines.start * in_line * run_width;
-        let mut right = right[place..][..lines.len() * in_line * run_width].as_ptr();
+        let mut right = right[place..].as_ptr();
         let mut numbers = Numbers { at: self.first, distances: &self.distances };
         // One loop over the runs of all lines: in two, the places of all rows would be kept twice.
         let (mut line, mut run) = (lines.start * line_pitch, 0);
