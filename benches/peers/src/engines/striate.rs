@@ -1,9 +1,5 @@
 //! striate, as its users call it: a built layer, whose packed weights the first call leaves in it.
 
-use std::cell::RefCell;
-use std::iter;
-use std::rc::Rc;
-
 use striate::train::{Loss, Optimizer, Sgd, SoftmaxCrossEntropy, Targets};
 use striate::{Layer as _, Rng, Sequential, Tape, Tensor};
 
@@ -29,25 +25,22 @@ pub fn prepare(_: &str, layer: &Layer, _: &Setup) -> Result<Prepared> {
     Prepared::new(move || Ok(layer.forward(&x)?), |y| Ok(y.into_vec()))
 }
 
-/// A step but for the optimizer's: as after one, nothing is left of what was made of the weights. Gradients of the weights
-/// stay in the layer until the next step, and those of the input are returned.
+/// A step but for the optimizer's: as after one, nothing is left of what was made of the weights.
 fn training(conv: &Conv) -> Result<Prepared> {
-    let layer = Rc::new(RefCell::new(convolution(conv)?));
+    let mut layer = convolution(conv)?;
     let x = data::tensor(Role::Input, &conv.input)?;
-    let grad = data::tensor(Role::Gradient, &layer.borrow().output_shape(&conv.input)?)?;
-    let trained = Rc::clone(&layer);
+    let grad = data::tensor(Role::Gradient, &layer.output_shape(&conv.input)?)?;
     let step = move || {
-        let mut layer = trained.borrow_mut();
-        layer.params_mut().into_iter().for_each(|(_, param)| param.clear_grad());
         let mut tape = Tape::new();
         layer.forward_train(x.clone(), &mut tape)?;
-        Ok(layer.backward(grad.clone(), &mut tape)?)
+        let mut grads = vec![layer.backward(grad.clone(), &mut tape)?];
+        for (_, param) in layer.params_mut() {
+            grads.extend(param.grad().cloned());
+            param.clear_grad();
+        }
+        Ok(grads)
     };
-    Prepared::new(step, |input_grad| {
-        let layer = layer.borrow();
-        let params = layer.params().into_iter().filter_map(|(_, param)| param.grad().cloned());
-        Ok(iter::once(input_grad).chain(params).flat_map(Tensor::into_vec).collect())
-    })
+    Prepared::new(step, |grads| Ok(grads.into_iter().flat_map(Tensor::into_vec).collect()))
 }
 
 /// A whole step of training. What is to agree with other engines is the number of weights.
