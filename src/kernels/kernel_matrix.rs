@@ -60,9 +60,7 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
     pub(super) fn size(&self) -> (usize, usize) {
         match self {
             KernelMatrix::InOrder { values, columns } => (values.len() / columns, *columns),
-            KernelMatrix::Turned(Turned { shape: [_, channels, filters], rows, cols, .. }) => {
-                (rows.taps * cols.taps * filters, *channels)
-            }
+            KernelMatrix::Turned(turned) => (turned.taps() * turned.shape[2], turned.shape[1]),
         }
     }
 

@@ -83,18 +83,15 @@ pub(crate) fn pack<T: Element>(
     read: impl Fn(usize, Range<usize>, &mut [T]),
     panels: &mut [T],
 ) {
-    for Panel { first, width } in each_panel_of::<T>(isa, k, n) {
-        let columns = first..n.min(first + width);
-        let panel = &mut panels[first * k..][..k * width];
+    pack_columns(isa, (k, n), panels, |columns, width, panel| {
         for (row, values) in panel.chunks_exact_mut(width).enumerate() {
-            let (values, beyond) = values.split_at_mut(columns.len());
-            read(row, columns.clone(), values);
-            beyond.fill(T::zero());
+            read(row, columns.clone(), &mut values[..columns.len()]);
         }
-    }
+    });
 }
 
-/// Packs for `isa` what `write(columns, width, panel)` writes to rows of `width`, the columns of a panel at a time.
+/// Packs for `isa` what `write(columns, width, panel)` writes to rows of `width`, the columns of a panel at a time. What is
+/// left of the rows is filled up with zeros.
 pub(super) fn pack_columns<T: Element>(
     isa: Isa,
     (k, n): (usize, usize),
@@ -122,14 +119,13 @@ pub(crate) fn pack_rows<T: Element>(
     if k == 0 {
         return;
     }
-    for Panel { first, width } in each_panel_of::<T>(isa, k, n) {
-        let count = width.min(n - first);
-        let panel = &mut panels[first * k..][..k * width];
-        T::dispatch(isa, CopyPanel { matrix: &matrix[first..], stride, count, width, panel });
-    }
+    pack_columns(isa, (k, n), panels, |columns, width, panel| {
+        let (matrix, count) = (&matrix[columns.start..], columns.len());
+        T::dispatch(isa, CopyPanel { matrix, stride, count, width, panel });
+    });
 }
 
-/// Copies `count` numbers of each row to a panel, and fills up with zeros.
+/// Copies `count` numbers of each row to a panel.
 struct CopyPanel<'a, T> {
     matrix: &'a [T],
     stride: usize,
@@ -152,7 +148,6 @@ impl<T: Element> Kernel<T> for CopyPanel<'_, T> {
                 }
             } else {
                 panel[..count].copy_from_slice(from);
-                panel[count..].fill(T::zero());
             }
         }
     }
