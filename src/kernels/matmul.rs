@@ -35,8 +35,9 @@ const NARROW_MR: usize = 2 * MR;
 const PANELS_INSIDE: usize = 256 << 10;
 /// Bytes of a panel from which on asking for the next one pays: less, the processor foresees by itself.
 const LARGE_PANEL: usize = 32 << 10;
-/// Numbers of a row between two requests for a part of the next panel.
-const STRETCH: usize = 32;
+/// Numbers of a row between two requests for a part of the next panel: as many lines at a time as the memory takes without
+/// the products having to wait.
+const STRETCH: usize = 8;
 
 /// The left factor of a product, read in place.
 #[derive(Clone, Copy)]

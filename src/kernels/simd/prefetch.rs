@@ -20,9 +20,9 @@ pub(super) fn write_soon<T>(to: *mut T) {
 #[inline(always)]
 pub(in crate::kernels) fn read<T>(from: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    for line in from.chunks(64 / size_of::<T>()) {
+    for first in (0..from.len()).step_by(64 / size_of::<T>()) {
         // SAFETY: a hint, which no address makes invalid.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.as_ptr().wrapping_add(first).cast()) }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = from;
