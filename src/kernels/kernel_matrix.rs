@@ -96,7 +96,7 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
         }
     }
 
-    /// Where the columns `columns` of some of a tall kernel's rows lie, as many as are packed at a time.
+    /// Where the columns `columns` of some rows lie; of a kernel turned round, rows of one tap.
     pub(super) fn ahead(&self, rows: Range<usize>, columns: Range<usize>) -> Ahead<'a, T> {
         match *self {
             KernelMatrix::InOrder { values, columns: stride } => {
@@ -104,8 +104,8 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
                 Ahead::rows(values, columns.len(), stride)
             }
             KernelMatrix::Turned(turned) => {
-                let values = turned.tap(rows.start / turned.shape[2], columns);
-                Ahead::rows(values, values.len(), values.len())
+                let (values, pitch) = turned.transposed(rows.start, columns);
+                Ahead::rows(values, rows.len(), pitch)
             }
         }
     }
@@ -117,29 +117,30 @@ impl<'a, T: Element> Turned<'a, T> {
         self.rows.taps * self.cols.taps
     }
 
-    /// The columns `columns` of the rows of a tap, as they lie in memory: transposed.
-    fn tap(&self, index: usize, columns: Range<usize>) -> &'a [T] {
+    /// The columns `columns` of the rows from `first` to the end of its tap, as they lie in memory: transposed, and so far
+    /// apart.
+    fn transposed(&self, first: usize, columns: Range<usize>) -> (&'a [T], usize) {
         let Turned { values, shape: [kw, channels, filters], rows, cols } = self;
+        let index = first / filters;
         let tap = rows.kernel_index(index / cols.taps) * kw + cols.kernel_index(index % cols.taps);
-        &values[tap * channels * filters..][columns.start * filters..columns.end * filters]
+        let tap = &values[tap * channels * filters..];
+        (&tap[columns.start * filters + first % filters..columns.end * filters], *filters)
     }
 
-    /// Writes some columns of the rows of these taps to rows that are `stride` apart.
-    pub(super) fn copy(&self, taps: Range<usize>, columns: Range<usize>, stride: usize, out: &mut [T]) {
-        let filters = self.shape[2];
-        for (index, out) in taps.zip(out.chunks_mut(filters * stride)) {
-            transpose(self.tap(index, columns.clone()), filters, out, stride);
-        }
+    /// Writes some columns of these rows, which are of one tap, to rows that are `stride` apart.
+    pub(super) fn copy(&self, rows: Range<usize>, columns: Range<usize>, stride: usize, out: &mut [T]) {
+        transpose(self.transposed(rows.start, columns), rows.len(), out, stride);
     }
 
     /// Packs the columns `columns` of some rows for `isa`.
     fn pack(&self, isa: Isa, rows: Range<usize>, columns: Range<usize>, panels: &mut [T]) {
         let filters = self.shape[2];
-        let taps = rows.start / filters..rows.end / filters;
-        assert_eq!(taps.start * filters..taps.end * filters, rows, "rows of whole taps");
+        assert_eq!((rows.start % filters, rows.len() % filters), (0, 0), "rows of whole taps");
         pack_columns(isa, (rows.len(), columns.len()), panels, |piece, width, panel| {
             let columns = columns.start + piece.start..columns.start + piece.end;
-            self.copy(taps.clone(), columns, width, panel);
+            for (first, panel) in rows.clone().step_by(filters).zip(panel.chunks_mut(filters * width)) {
+                self.copy(first..first + filters, columns.clone(), width, panel);
+            }
         });
     }
 }

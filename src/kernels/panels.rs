@@ -45,7 +45,7 @@ impl<T: Element> PackedMatrix<T> {
         let isa = isa();
         let mut panels = Buffer::unwritten(panels_len::<T>(isa, k, n));
         pack_columns(isa, (k, n), &mut panels, |columns, width, panel| {
-            transpose(&b[columns.start * k..columns.end * k], k, panel, width);
+            transpose((&b[columns.start * k..columns.end * k], k), k, panel, width);
         });
         PackedMatrix { isa, k, n, panels }
     }

@@ -3,15 +3,21 @@
 use super::simd::{Kernel, MAX_LANES, Simd, isa};
 use crate::Element;
 
-/// Writes the transpose of a matrix of so many columns to rows that are `stride` apart.
-pub(super) fn transpose<T: Element>(from: &[T], columns: usize, out: &mut [T], stride: usize) {
+/// Writes the transpose of so many columns of rows that are `pitch` apart to rows that are `stride` apart.
+pub(super) fn transpose<T: Element>(
+    (from, pitch): (&[T], usize),
+    columns: usize,
+    out: &mut [T],
+    stride: usize,
+) {
     if columns > 0 {
-        T::dispatch(isa(), Transpose { from, columns, out, stride });
+        T::dispatch(isa(), Transpose { from, pitch, columns, out, stride });
     }
 }
 
 struct Transpose<'a, T> {
     from: &'a [T],
+    pitch: usize,
     columns: usize,
     out: &'a mut [T],
     stride: usize,
@@ -24,19 +30,19 @@ impl<T: Element> Kernel<T> for Transpose<'_, T> {
     /// the processor sees what is read next.
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let Transpose { from, columns, out, stride } = self;
-        let rows = from.len() / columns;
+        let Transpose { from, pitch, columns, out, stride } = self;
+        let rows = from.len().div_ceil(pitch);
         let [whole_rows, whole_columns] = [rows, columns].map(|count| count - count % S::LANES);
         for row in (0..whole_rows).step_by(S::LANES) {
             for column in (0..whole_columns).step_by(S::LANES) {
-                let from = &from[row * columns + column..];
-                square(simd, from, columns, &mut out[column * stride + row..], stride);
+                let from = &from[row * pitch + column..];
+                square(simd, from, pitch, &mut out[column * stride + row..], stride);
             }
         }
         let mut each = |rows: std::ops::Range<usize>, columns_left: std::ops::Range<usize>| {
             for row in rows {
                 for column in columns_left.clone() {
-                    out[column * stride + row] = from[row * columns + column];
+                    out[column * stride + row] = from[row * pitch + column];
                 }
             }
         };
@@ -77,15 +83,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn columns_become_rows(rows in 0_usize..40, columns in 0_usize..40, gap in 0_usize..5) {
-            let from: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+        fn columns_become_rows(rows in 0_usize..40, columns in 0_usize..40, gap in 0_usize..5, more in 0_usize..5) {
+            let pitch = columns + more;
+            // Behind the last row is nothing.
+            let from: Vec<f32> = (0..(rows * pitch).saturating_sub(more)).map(|i| i as f32).collect();
             let stride = rows + gap;
             let mut out = vec![f32::NAN; columns * stride];
-            transpose(&from, columns, &mut out, stride);
+            transpose((&from, pitch), columns, &mut out, stride);
             for (i, value) in out.into_iter().enumerate() {
                 let (column, row) = (i / stride, i % stride);
                 match row < rows {
-                    true => prop_assert_eq!(value, from[row * columns + column]),
+                    true => prop_assert_eq!(value, from[row * pitch + column]),
                     false => prop_assert!(value.is_nan()),
                 }
             }

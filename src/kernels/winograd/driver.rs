@@ -51,7 +51,7 @@ pub(crate) fn forward<T: Element>(
         Kernel::Once(matrix, size) => match Blocking::once::<T>(&tiling) {
             Some(blocking) => blocking,
             None => {
-                let packed = WinogradKernel::packed_for(isa, matrix, size);
+                let packed = WinogradKernel::quick(isa, matrix, size);
                 return forward(input, Kernel::Packed(&packed), geometry, after, out);
             }
         },

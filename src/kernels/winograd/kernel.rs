@@ -1,5 +1,4 @@
-//! The transform of the kernel: `G g G^T` for every channel and filter, once, packed for the products.
-#![allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
+//! The transform of the kernel: `G g G^T` for every channel and filter, packed for the products.
 
 use std::ops::Range;
 
@@ -12,7 +11,7 @@ use crate::kernels::kept::with_kept;
 use crate::kernels::kernel_matrix::KernelMatrix;
 use crate::kernels::panels::{Panel, Panels, each_panel_of, panels_len};
 use crate::kernels::pieces::{each_chunk, even_pieces};
-use crate::kernels::simd::{Isa, Kernel, MAX_LANES, Simd, SimdElement, isa, prefetch_read};
+use crate::kernels::simd::{Isa, Kernel, Simd, SimdElement, isa, prefetch_read, unrolled};
 use crate::kernels::spare::Buffer;
 use crate::kernels::threads::threads;
 
@@ -21,6 +20,8 @@ use crate::kernels::threads::threads;
 pub(super) const GROUP: usize = 32;
 /// Bytes of a group, transformed, that stay in a second-level cache until they are used.
 const NEAR_BYTES: usize = 640 << 10;
+/// Taps of a kernel.
+const TAPS: usize = 9;
 
 /// A kernel of 3x3 transformed and packed for [`forward`](super::forward).
 ///
@@ -36,20 +37,35 @@ pub(crate) struct WinogradKernel<T: Copy + Default + 'static> {
 }
 
 impl<T: Element> WinogradKernel<T> {
-    /// Transforms a kernel `[3, 3, channels, filters]` for tiles of `size`.
+    /// Transforms a kernel `[3, 3, channels, filters]` for tiles of `size`, in double precision, rounded once.
     pub(crate) fn new(kernel: &[T], geometry: &Geometry2d, size: TileSize) -> Self {
-        Self::packed_for(isa(), &KernelMatrix::new(kernel, geometry.out_channels), size)
+        Self::precise(isa(), &KernelMatrix::new(kernel, geometry.out_channels), size)
     }
 
     /// The same for a given instruction set.
-    pub(super) fn packed_for(isa: Isa, kernel: &KernelMatrix<'_, T>, size: TileSize) -> Self {
+    pub(super) fn precise(isa: Isa, kernel: &KernelMatrix<'_, T>, size: TileSize) -> Self {
+        Self::packed(isa, kernel, size, |taps, out| taps.transform_in_double(isa, size, out))
+    }
+
+    /// The same of a kernel that is used once, in its own precision.
+    pub(super) fn quick(isa: Isa, kernel: &KernelMatrix<'_, T>, size: TileSize) -> Self {
+        Self::packed(isa, kernel, size, |taps, out| taps.transform(isa, size, out))
+    }
+
+    /// Packs what `transform` makes of the taps of each group.
+    fn packed(
+        isa: Isa,
+        kernel: &KernelMatrix<'_, T>,
+        size: TileSize,
+        transform: impl Fn(Taps<'_, T>, &mut [T]) + Sync,
+    ) -> Self {
         let (rows, filters) = kernel.size();
-        let channels = rows / 9;
+        let channels = rows / TAPS;
         let rest = if filters % GROUP > 0 { group_len::<T>(isa, size, channels, filters % GROUP) } else { 0 };
         let whole = group_len::<T>(isa, size, channels, GROUP);
         let mut values = Buffer::unwritten(filters / GROUP * whole + rest);
         each_chunk(threads(values.len()) > 1, &mut values, whole, |group, out| {
-            with_taps(kernel, group, |taps| taps.transform(isa, 0..channels, size, out));
+            with_taps(kernel, (0..channels, group_of(filters, group)), |taps| transform(taps, out));
         });
         WinogradKernel { isa, size, channels, filters, values }
     }
@@ -80,6 +96,11 @@ impl<'a, T: Element> GroupPanels<'a, T> {
     }
 }
 
+/// The filters of a group, of so many.
+fn group_of(filters: usize, group: usize) -> Range<usize> {
+    group * GROUP..filters.min((group + 1) * GROUP)
+}
+
 /// Room for a group that is used once.
 #[derive(Default)]
 pub(super) struct OneGroup<T>(Vec<T>);
@@ -94,51 +115,77 @@ impl<T: Element> OneGroup<T> {
         (size, near): (TileSize, bool),
         mut each: impl FnMut(Range<usize>, GroupPanels<'_, T>),
     ) {
-        let isa = isa();
+        let (isa, (rows, filters)) = (isa(), kernel.size());
         let most = NEAR_BYTES / (size.points() * GROUP * size_of::<T>());
-        with_taps(kernel, group, |taps| {
-            let filters = taps.filters.len();
-            for (first, channels) in even_pieces(0..taps.channels, if near { most } else { taps.channels }) {
-                let values = room(&mut self.0, group_len::<T>(isa, size, channels, filters));
-                taps.transform(isa, first..first + channels, size, values);
-                each(first..first + channels, GroupPanels { isa, channels, filters, values });
-            }
-        });
+        let (all, filters) = (rows / TAPS, group_of(filters, group));
+        for (first, channels) in even_pieces(0..all, if near { most } else { all }) {
+            let slice = first..first + channels;
+            let values = room(&mut self.0, group_len::<T>(isa, size, channels, filters.len()));
+            with_taps(kernel, (slice.clone(), filters.clone()), |taps| taps.transform(isa, size, values));
+            each(slice, GroupPanels { isa, channels, filters: filters.len(), values });
+        }
     }
+}
+
+/// The taps of some channels and filters, wherever they lie.
+struct Taps<'a, T> {
+    /// From the first tap of the first channel and filter on.
+    values: &'a [T],
+    /// From tap to tap, and from channel to channel.
+    strides: [usize; 2],
+    channels: usize,
+    filters: usize,
 }
 
 /// Room for taps that lie elsewhere in another order.
 #[derive(Default)]
-struct Taps<T>(Vec<T>);
+struct Moved<T>(Vec<T>);
 
-/// Where the filters of a group lie in nine taps of rows, one a channel.
-struct GroupTaps<'a, T> {
-    values: &'a [T],
-    channels: usize,
-    /// Numbers of a row.
-    row: usize,
-    filters: Range<usize>,
-}
-
-/// Calls `f` with the taps of a group of `kernel`, row by row.
-fn with_taps<T: Element>(kernel: &KernelMatrix<'_, T>, group: usize, f: impl FnOnce(GroupTaps<'_, T>)) {
-    let (rows, row) = kernel.size();
-    let (channels, filters) = (rows / 9, group * GROUP..row.min((group + 1) * GROUP));
+/// Calls `f` with the taps of some channels and filters of `kernel`.
+fn with_taps<T: Element>(
+    kernel: &KernelMatrix<'_, T>,
+    (channels, filters): (Range<usize>, Range<usize>),
+    f: impl FnOnce(Taps<'_, T>),
+) {
+    let (rows, columns) = kernel.size();
+    let (all, count, width) = (rows / TAPS, channels.len(), filters.len());
     match kernel {
-        KernelMatrix::InOrder { values, .. } => f(GroupTaps { values, channels, row, filters }),
-        KernelMatrix::Turned(turned) => with_kept(|taps: &mut Taps<T>| {
-            let row = filters.len();
-            let values = room(&mut taps.0, rows * row);
-            turned.copy(0..turned.taps(), filters, row, values);
-            f(GroupTaps { values, channels, row, filters: 0..row });
+        KernelMatrix::InOrder { values, .. } => {
+            let values = &values[channels.start * columns + filters.start..];
+            f(Taps { values, strides: [all * columns, columns], channels: count, filters: width });
+        }
+        KernelMatrix::Turned(turned) => with_kept(|moved: &mut Moved<T>| {
+            let values = room(&mut moved.0, count * TAPS * width);
+            for tap in 0..TAPS {
+                let rows = tap * all + channels.start..tap * all + channels.end;
+                turned.copy(rows, filters.clone(), TAPS * width, &mut values[tap * width..]);
+            }
+            f(Taps { values, strides: [width, TAPS * width], channels: count, filters: width });
         }),
     }
 }
 
-impl<T: Element> GroupTaps<'_, T> {
-    /// Transforms some channels, in double precision, rounded once: for each point, panels.
-    fn transform(&self, isa: Isa, channels: Range<usize>, size: TileSize, out: &mut [T]) {
-        f64::dispatch(isa, TransformTaps { taps: self, channels, size, out });
+impl<T: Element> Taps<'_, T> {
+    /// Asks for the taps of a channel that comes after another. They may lie far apart: the processor does not foresee what
+    /// is read next.
+    #[inline(always)]
+    fn ask_ahead(&self, channel: usize) {
+        const AHEAD: usize = 4;
+        let ahead = self.values.get((channel + AHEAD) * self.strides[1]..).unwrap_or_default();
+        for taps in ahead.chunks(self.strides[0]).take(TAPS) {
+            prefetch_read(&taps[..self.filters.min(taps.len())]);
+        }
+    }
+
+    /// Transforms them: for each point, panels.
+    fn transform(self, isa: Isa, size: TileSize, out: &mut [T]) {
+        T::dispatch(isa, TransformTaps { taps: self, size, out });
+    }
+
+    /// The same in double precision, rounded once.
+    fn transform_in_double(self, isa: Isa, size: TileSize, out: &mut [T]) {
+        let exact = vec![0.0; group_len::<f64>(isa, size, 1, self.filters)];
+        f64::dispatch(isa, TransformInDouble { taps: self, exact, isa, size, out });
     }
 }
 
@@ -154,19 +201,18 @@ pub(super) fn group_len<T: Element>(isa: Isa, size: TileSize, channels: usize, f
     size.points() * point_len::<T>(isa, channels, filters)
 }
 
-/// The work of [`GroupTaps::transform`].
-struct TransformTaps<'a, T> {
-    taps: &'a GroupTaps<'a, T>,
-    channels: Range<usize>,
+/// The work of [`Taps::transform`].
+struct TransformTaps<'a, 'o, T> {
+    taps: Taps<'a, T>,
     size: TileSize,
-    out: &'a mut [T],
+    out: &'o mut [T],
 }
 
-impl<T: Element> Kernel<f64> for TransformTaps<'_, T> {
+impl<T: Element> Kernel<T> for TransformTaps<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<f64>>(self, simd: S) {
+    fn run<S: Simd<T>>(self, simd: S) {
         match self.size {
             TileSize::Two => self.all(simd, KernelTransform::<4>::new(Two::POINTS)),
             TileSize::Four => self.all(simd, KernelTransform::<6>::new(Four::POINTS)),
@@ -174,93 +220,101 @@ impl<T: Element> Kernel<f64> for TransformTaps<'_, T> {
     }
 }
 
-impl<T: Element> TransformTaps<'_, T> {
+impl<T: Element> TransformTaps<'_, '_, T> {
     #[inline(always)]
-    fn all<S: Simd<f64>, const N: usize>(self, simd: S, transform: KernelTransform<N>) {
-        let TransformTaps { taps: GroupTaps { values, channels: all, row, filters }, channels, out, .. } =
-            self;
-        let (count, used) = (channels.len(), filters.len());
-        let point_len = point_len::<T>(S::ISA, count, used);
-        let mut panels = each_panel_of::<T>(S::ISA, count, used);
+    fn all<S: Simd<T>, const N: usize>(self, simd: S, transform: KernelTransform<N>) {
+        let TransformTaps { taps, out, .. } = self;
+        let Taps { values, strides: [tap, channel], channels, filters } = taps;
+        let point_len = point_len::<T>(S::ISA, channels, filters);
+        let mut panels = each_panel_of::<T>(S::ISA, channels, filters);
         let panels: [Option<Panel>; GROUP / 4] = std::array::from_fn(|_| panels.next());
-        let tap_len = all * row;
         let matrix = transform.splat(simd);
-        for (index, channel) in channels.enumerate() {
-            let source = &values[channel * row + filters.start..];
-            // Taps lie far apart: the processor does not foresee what is read next.
-            let ahead = values.get((channel + AHEAD) * row + filters.start..).unwrap_or_default();
-            for from in ahead.chunks(tap_len).take(9) {
-                prefetch_read(&from[..used.min(from.len())]);
-            }
+        for index in 0..channels {
+            let source = &values[index * channel..];
+            taps.ask_ahead(index);
             for Panel { first, width } in panels.iter().flatten() {
-                for lane in (0..used.saturating_sub(*first).min(*width)).step_by(S::LANES) {
-                    let lanes = (used - first - lane).min(S::LANES);
-                    let taps = load_taps(simd, &source[first + lane..], tap_len, lanes);
-                    let out = &mut out[first * count + index * width + lane..];
-                    store_points::<T, S, N>(simd, &matrix, &taps, out, point_len);
+                for lane in (0..filters.saturating_sub(*first).min(*width)).step_by(S::LANES) {
+                    let source = &source[first + lane..];
+                    let left = filters - first - lane;
+                    let taps: [S::V; TAPS] = if left >= S::LANES {
+                        simd.load_strided(source, tap)
+                    } else {
+                        std::array::from_fn(|i| simd.load_up_to(&source[i * tap..][..left]))
+                    };
+                    let out = &mut out[first * channels + index * width + lane..];
+                    store_points(simd, &matrix, &taps, out, point_len);
                 }
             }
         }
     }
 }
 
-/// Channels that are asked for before their turn.
-const AHEAD: usize = 4;
+/// The work of [`Taps::transform_in_double`].
+struct TransformInDouble<'a, 'o, T> {
+    taps: Taps<'a, T>,
+    /// Room for a channel.
+    exact: Vec<f64>,
+    isa: Isa,
+    size: TileSize,
+    out: &'o mut [T],
+}
 
-/// The 3x3 taps of `count` filters; zeros for the rest.
-#[inline(always)]
-fn load_taps<T: Element, S: Simd<f64>>(simd: S, source: &[T], stride: usize, count: usize) -> [[S::V; 3]; 3] {
-    let mut taps = [[simd.splat(0.0); 3]; 3];
-    for (tap, vector) in taps.as_flattened_mut().iter_mut().enumerate() {
-        let source = &source[tap * stride..];
-        let mut lanes = [0.0; MAX_LANES];
-        if count == S::LANES {
-            let source = &source[..S::LANES];
-            for lane in 0..S::LANES {
-                lanes[lane] = source[lane].to_double();
+impl<T: Element> Kernel<f64> for TransformInDouble<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<f64>>(self, simd: S) {
+        let TransformInDouble { taps, mut exact, isa, size, out } = self;
+        let Taps { values, strides: [tap, channel], channels, filters } = taps;
+        let point_len = [point_len::<f64>(isa, 1, filters), point_len::<T>(isa, channels, filters)];
+        let mut double = [0.0; TAPS * GROUP];
+        for index in 0..channels {
+            taps.ask_ahead(index);
+            for (place, double) in double.chunks_exact_mut(GROUP).enumerate() {
+                let values = &values[place * tap + index * channel..][..filters];
+                double.iter_mut().zip(values).for_each(|(double, value)| *double = value.to_double());
             }
-        } else {
-            for lane in 0..count {
-                lanes[lane] = source[lane].to_double();
+            let taps = Taps { values: &double, strides: [GROUP, 0], channels: 1, filters };
+            TransformTaps { taps, size, out: &mut exact }.run(simd);
+            for Panel { first, width } in each_panel_of::<T>(isa, channels, filters) {
+                let out = &mut out[first * channels + index * width..];
+                for point in 0..size.points() {
+                    let exact = &exact[point * point_len[0]..][first..filters.min(first + width)];
+                    let out = out[point * point_len[1]..].iter_mut();
+                    out.zip(exact).for_each(|(out, &exact)| *out = T::of(exact));
+                }
             }
         }
-        *vector = simd.load(&lanes);
     }
-    taps
 }
 
 /// Writes `G g G^T`, points `stride` apart.
 #[inline(always)]
-fn store_points<T: Element, S: Simd<f64>, const N: usize>(
+fn store_points<T: Element, S: Simd<T>, const N: usize>(
     simd: S,
     matrix: &[[S::V; 3]; N],
-    taps: &[[S::V; 3]; 3],
+    taps: &[S::V; TAPS],
     out: &mut [T],
     stride: usize,
 ) {
-    let mut half = [[simd.splat(0.0); 3]; N];
-    for col in 0..3 {
-        let column = transform(simd, matrix, &[taps[0][col], taps[1][col], taps[2][col]]);
-        for i in 0..N {
-            half[i][col] = column[i];
-        }
-    }
-    for i in 0..N {
-        let row = transform(simd, matrix, &half[i]);
-        for j in 0..N {
-            let mut lanes = [0.0; MAX_LANES];
-            simd.store(row[j], &mut lanes);
-            let out = &mut out[(i * N + j) * stride..][..S::LANES];
-            for lane in 0..S::LANES {
-                out[lane] = T::of(lanes[lane]);
-            }
-        }
-    }
+    let columns = [
+        transform(simd, matrix, [taps[0], taps[3], taps[6]]),
+        transform(simd, matrix, [taps[1], taps[4], taps[7]]),
+        transform(simd, matrix, [taps[2], taps[5], taps[8]]),
+    ];
+    unrolled!(i < N, {
+        let row = transform(simd, matrix, [columns[0][i], columns[1][i], columns[2][i]]);
+        simd.store_strided(row, &mut out[i * N * stride..], stride);
+    });
 }
 
 /// `G` times a vector. Beside 0 and infinity, points come in pairs of both signs, whose even powers are the same.
 #[inline(always)]
-fn transform<S: Simd<f64>, const N: usize>(simd: S, matrix: &[[S::V; 3]; N], taps: &[S::V; 3]) -> [S::V; N] {
+fn transform<T: Element, S: Simd<T>, const N: usize>(
+    simd: S,
+    matrix: &[[S::V; 3]; N],
+    taps: [S::V; 3],
+) -> [S::V; N] {
     let mut out = [taps[2]; N];
     out[0] = simd.mul(taps[0], matrix[0][0]);
     for i in (1..N - 1).step_by(2) {

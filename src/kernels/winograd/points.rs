@@ -12,8 +12,8 @@
 //! ```
 //!
 //! In two dimensions each transform is applied to the columns and then to the rows. The points are fractions with small
-//! powers of two below, so that the entries of `A` and `B` are exact in `f32`; `G` is applied in `f64`. That the points
-//! of the larger tile are `±3/4, ±3/2` and not the usual `±1, ±2` halves its rounding error.
+//! powers of two below, so that the entries of `A` and `B` are exact in `f32`; to a kernel that is kept, `G` is
+//! applied in `f64`. That the points of the larger tile are `±3/4, ±3/2` and not the usual `±1, ±2` halves its rounding error.
 
 use crate::Element;
 use crate::kernels::simd::Simd;
