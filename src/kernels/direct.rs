@@ -149,15 +149,22 @@ impl<T: Element> Product<'_, T> {
         let mut slices = slices.peekable();
         while let Some((rows, columns, left)) = slices.next() {
             let panels = room(panels, panels_len::<T>(self.isa, rows.len(), columns.len()));
-            kernel.pack(self.isa, rows.clone(), columns.clone(), panels);
             // While a part of a panel is multiplied, the memory has time for the next part.
             let next = slices.peek().filter(|_| tall < self.k);
             let ahead = next.map(|(rows, columns, _)| kernel.ahead(rows.clone(), columns.clone()));
-            let right = Panels { ahead, ..Panels::whole(self.isa, rows.len(), panels) };
+            let right = Panels { ahead, ..Panels::whole(self.isa, rows.len(), &[]) };
             let finish = self.finish(columns.clone(), first, piece.start);
             let finish = finish.of_slice(rows.start == 0, rows.end == self.k);
-            let (columns, place) = (0..columns.len(), columns.start - piece.start);
-            Block { left, right, columns, out: &mut out, place, finish }.compute();
+            let place = columns.start - piece.start;
+            let block = Block { left, right, columns: 0..columns.len(), out: &mut out, place, finish };
+            match kernel.source(rows.clone(), columns.start) {
+                Some(source) => block.compute_packing(source, panels),
+                None => {
+                    kernel.pack(self.isa, rows, columns, panels);
+                    let right = Panels { values: panels, ..block.right };
+                    Block { right, ..block }.compute();
+                }
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::ahead::Ahead;
+use super::matmul::Source;
 use super::panels::{pack_columns, pack_rows, panel_width};
 use super::simd::Isa;
 use super::transpose::transpose;
@@ -72,6 +73,16 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
                 pack_rows(isa, (from, *stride), (rows.len(), columns.len()), panels);
             }
             KernelMatrix::Turned(turned) => turned.pack(isa, rows, columns, panels),
+        }
+    }
+
+    /// These rows as they lie in memory, from the column `column` on; of a kernel turned round, they do not lie there.
+    pub(super) fn source(&self, rows: Range<usize>, column: usize) -> Option<Source<'a, T>> {
+        match *self {
+            KernelMatrix::InOrder { values, columns: stride } => {
+                Some(Source { values: &values[rows.start * stride..rows.end * stride], stride, column })
+            }
+            KernelMatrix::Turned(_) => None,
         }
     }
 

@@ -9,11 +9,13 @@
 //! | 16 (AVX2, SIMD128) | 6 x 2 | 12 |
 //! | either, for the last columns | 6 x 2, 12 x 1 | 12 |
 
+mod packing;
 mod series;
 mod short;
 
 use std::ops::Range;
 
+pub(crate) use packing::Source;
 use series::Place;
 pub(crate) use series::Series;
 use short::Short;
@@ -94,25 +96,42 @@ impl<T: Element> Kernel<T> for Block<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
+        self.rows_from(simd, 0);
+    }
+}
+
+impl<T: Element> Block<'_, '_, T> {
+    /// All rows but the first few, which are `done`.
+    #[inline(always)]
+    fn rows_from<S: Simd<T>>(&mut self, simd: S, done: usize) {
         let most = across::<T>(S::PANEL, S::LANES, self.right.k);
         let (rows, columns) = (self.out.len(), self.columns.len());
         let inside = self.right.k * columns * size_of::<T>() <= PANELS_INSIDE;
         for span in spans(columns, most, S::LANES) {
             let at_once = if inside { span.columns.len() } else { span.across * S::LANES };
-            // The rows of a tile, and of those of what is left.
-            let (tall, rest) = match span.across {
-                1 => (NARROW_MR, MR),
-                across if 2 * across <= S::PANEL => (NARROW_MR, NARROW_MR),
-                _ => (MR, MR),
-            };
+            let (tall, rest) = tile_rows(span.across, S::PANEL);
             for columns in span.columns.clone().step_by(at_once) {
                 let columns = columns..span.columns.end.min(columns + at_once);
-                let short = self.short(simd, (tall, rest), (columns.clone(), span.across));
-                for (rows, size) in equal_pieces(short..rows, tall, rest) {
+                let done = match done {
+                    0 => self.short(simd, (tall, rest), (columns.clone(), span.across)),
+                    done => done,
+                };
+                for (rows, size) in equal_pieces(done..rows, tall, rest) {
                     self.tiles(simd, (rows, size), (columns.clone(), span.across));
                 }
             }
         }
+    }
+}
+
+/// The rows of a tile of so many vectors, where registers have room for `most` and `MR` rows, and the most of tiles of what
+/// is left.
+#[inline(always)]
+fn tile_rows(across: usize, most: usize) -> (usize, usize) {
+    match across {
+        1 => (NARROW_MR, MR),
+        across if 2 * across <= most => (NARROW_MR, NARROW_MR),
+        _ => (MR, MR),
     }
 }
 
@@ -221,12 +240,12 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
         let tiles = &mut self.0;
+        let right = tiles.block.right.from(tiles.block.columns.start);
         match tiles.block.left {
             Left::Runs { values, rows, runs, live_from } => {
                 let mut place = Place::of(rows, tiles.rows.start);
                 let all = tiles.block.out.len().div_ceil(M);
-                let Panels { k, rows: ref used, ahead, .. } = tiles.block.right;
-                let partial = used.len() < k;
+                let (k, ahead, partial) = (right.k, right.ahead, right.rows.len() < right.k);
                 let columns = tiles.block.columns.len().next_multiple_of(S::LANES);
                 for row in tiles.rows.clone().step_by(M) {
                     let (left, live, next) = place.rows::<T, M>(values, rows, runs);
@@ -234,7 +253,8 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                     let lines =
                         live_from.map_or(0..runs.lines(), |first| live_lines(live, first, runs.lines()));
                     let this = row / M;
-                    tiles.each_panel::<S, M, V>(simd, row, |(first, panel), next, mut sums| {
+                    tiles.each_panel::<S, M, V>(simd, row, |first, mut sums| {
+                        let (panel, next) = right.panel(first, V * S::LANES);
                         // Each tile of rows brings its share of the next panel near, or each tile one of what comes
                         // after all panels.
                         let large = partial || size_of_val(panel) >= LARGE_PANEL || ahead.is_some();
@@ -254,7 +274,7 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                         };
                         let right = (panel, V * S::LANES);
                         left.each(lines.clone(), right, (stretch, bring_near), |numbers, right| {
-                            add_products(simd, |i| numbers.at(i), right, &mut sums);
+                            add_products(simd, |i| numbers.at(i), &load_row(simd, right), &mut sums);
                         });
                         sums
                     });
@@ -262,8 +282,9 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
             }
             Left::Columns { values, rows, first, ahead } => {
                 for row in tiles.rows.clone().step_by(M) {
-                    tiles.each_panel::<S, M, V>(simd, row, |(_, mut panel), _, mut sums| {
-                        for series in rows {
+                    tiles.each_panel::<S, M, V>(simd, row, |column, mut sums| {
+                        let (mut panel, _) = right.panel(column, V * S::LANES);
+                        for series in rows.iter().filter(|series| series.count > 0) {
                             let lines = Runs::new([series.count, series.step], [1, 0], 1);
                             let left = Strands::<T, M>::spaced(values, series.start + first + row, 1, lines);
                             let (right, rest) = panel.split_at(series.count * V * S::LANES);
@@ -272,7 +293,7 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                                 if ahead > 0 {
                                     numbers.prefetch(ahead);
                                 }
-                                add_products(simd, |i| numbers.at(i), right, &mut sums);
+                                add_products(simd, |i| numbers.at(i), &load_row(simd, right), &mut sums);
                             });
                             panel = rest;
                         }
@@ -285,20 +306,17 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
 }
 
 impl<T: Element> Tiles<'_, '_, '_, T> {
-    /// Starts the sums of each tile of `M` rows from `row` on, lets `add((first column, panel), what follows it, sums)` add
-    /// the products to them, and writes them.
+    /// Starts the sums of each tile of `M` rows from `row` on, lets `add(first column, sums)` add the products to them, and
+    /// writes them.
     #[inline(always)]
     fn each_panel<S: Simd<T>, const M: usize, const V: usize>(
         &mut self,
         simd: S,
         row: usize,
-        add: impl Fn((usize, &[T]), &[T], [[S::V; V]; M]) -> [[S::V; V]; M],
+        mut add: impl FnMut(usize, [[S::V; V]; M]) -> [[S::V; V]; M],
     ) {
         let Tiles { block, columns, start, .. } = self;
         let width = V * S::LANES;
-        let size = block.right.k * width;
-        let used = block.right.rows.start * width..block.right.rows.end * width;
-        let mut next = &block.right.values[(block.columns.start + columns.start) * block.right.k..];
         let mut starts = start.chunks_exact(width);
         for first in columns.clone().step_by(width) {
             let place = block.place + first..block.place + columns.end.min(first + width);
@@ -313,10 +331,7 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
                     unrolled!(i < M, { sums[i][v] = start });
                 });
             }
-            let panel;
-            (panel, next) = next.split_at(size);
-            let next = next.get(used.start..).unwrap_or_default();
-            let mut sums = add((first, &panel[used.clone()]), next, sums);
+            let mut sums = add(first, sums);
             let Finish { adds, residual, bend, .. } = block.finish;
             if adds {
                 let out: [&mut [T]; M] = block.out.part(row, place.clone());
@@ -389,16 +404,22 @@ fn live_lines(live: Range<usize>, first: usize, count: usize) -> Range<usize> {
     live.start.saturating_sub(first).min(end)..end
 }
 
+/// The vectors of a row of a panel.
+#[inline(always)]
+fn load_row<T: Element, S: Simd<T>, const V: usize>(simd: S, row: &[T]) -> [S::V; V] {
+    let mut vectors = [simd.splat(T::zero()); V];
+    unrolled!(v < V, { vectors[v] = simd.load(&row[v * S::LANES..]) });
+    vectors
+}
+
 /// Adds a number of each row times a row of the panel.
 #[inline(always)]
 fn add_products<T: Element, S: Simd<T>, const M: usize, const V: usize>(
     simd: S,
     left: impl Fn(usize) -> T,
-    right: &[T],
+    vectors: &[S::V; V],
     sums: &mut [[S::V; V]; M],
 ) {
-    let mut vectors = [simd.splat(T::zero()); V];
-    unrolled!(v < V, { vectors[v] = simd.load(&right[v * S::LANES..]) });
     unrolled!(i < M, {
         let x = simd.splat(left(i));
         unrolled!(v < V, { sums[i][v] = simd.mul_add(x, vectors[v], sums[i][v]) });

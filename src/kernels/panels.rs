@@ -203,6 +203,22 @@ impl<'a, T> Panels<'a, T> {
         Panels { isa, k, rows: 0..k, values, ahead: None }
     }
 
+    /// The same without the columns before `column`.
+    pub(super) fn from(&self, column: usize) -> Self
+    where
+        T: Copy,
+    {
+        Panels { values: &self.values[column * self.k..], ..self.clone() }
+    }
+
+    /// The panel of `width` columns from `first` on, and what follows it; of both, from the first row that is used on.
+    #[inline(always)]
+    pub(super) fn panel(&self, first: usize, width: usize) -> (&'a [T], &'a [T]) {
+        let (panel, next) = self.values[first * self.k..].split_at(self.k * width);
+        let start = self.rows.start * width;
+        (&panel[start..self.rows.end * width], next.get(start..).unwrap_or_default())
+    }
+
     /// Whether these are all rows, and what follows is used next.
     pub(super) fn is_whole(&self) -> bool {
         self.rows.len() == self.k && self.ahead.is_none()

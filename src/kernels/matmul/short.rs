@@ -1,7 +1,7 @@
 //! Tiles of which each takes as long to begin as its sums, which are short: without anything that they do not need.
 
 use super::series::{Place, Series};
-use super::{MR, NARROW_MR, add_products};
+use super::{MR, NARROW_MR, add_products, load_row};
 use crate::Element;
 use crate::kernels::disjoint::Rows;
 use crate::kernels::epilogue::Bend;
@@ -59,7 +59,7 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, T,
                 }
                 unrolled!(i < M, { simd.prefetch(out[i], width) });
                 left.each(0..runs.lines(), (panel, width), (usize::MAX, |_| {}), |numbers, right| {
-                    add_products(simd, |i| numbers.at(i), right, &mut sums);
+                    add_products(simd, |i| numbers.at(i), &load_row(simd, right), &mut sums);
                 });
                 bend.apply(simd, &mut sums);
                 unrolled!(i < M, {
