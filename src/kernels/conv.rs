@@ -291,4 +291,31 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_kernels_gradient_of_small_maps_passes_over_padding() {
+        // A map and more of them than a block; a stride; a dilation; and a map of which most taps see nothing.
+        let windows = [
+            (Window2d::new(3).padding(Padding::Same), [1, 7, 5, 200], [3, 3, 200, 70]),
+            (Window2d::new(3).padding(Padding::Same), [9, 6, 7, 220], [3, 3, 220, 33]),
+            (Window2d::new(5).strides(2).padding(Padding::Same), [2, 7, 8, 190], [5, 5, 190, 9]),
+            (Window2d::new(3).dilation(2).padding(Padding::Same), [1, 6, 4, 130], [3, 3, 130, 65]),
+            (Window2d::new(3).padding(Padding::Same), [3, 1, 1, 70], [3, 3, 70, 40]),
+        ];
+        for (window, input, kernel_shape) in windows {
+            let geometry = window.accuracy(Accuracy::Strict).conv(&input, &kernel_shape).unwrap();
+            assert!(kernel_gradient::by_tap(&geometry));
+            let x = numbers(len(geometry.input_shape()), 1);
+            let grad = numbers(len(geometry.output_shape()), 4);
+            let mut want = vec![0.0; len(geometry.kernel_shape())];
+            each_product(&geometry, |input, weight, output| want[weight] += grad[output] * x[input]);
+            let sum = |filter| grad.iter().skip(filter).step_by(geometry.out_channels).sum::<f32>();
+            want.extend((0..geometry.out_channels).map(sum));
+            for threads in [1, 2, 5] {
+                let mut out = vec![f32::NAN; want.len()];
+                on(threads, || backward_kernel(&x, &grad, &geometry, &mut out));
+                assert_eq!(out, want, "{geometry:?} with {threads} threads");
+            }
+        }
+    }
 }

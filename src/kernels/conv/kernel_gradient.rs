@@ -1,18 +1,19 @@
 //! The gradient of the kernel: a matrix product whose left factor is the input as the windows see it, transposed, and
-//! whose right one is the output's gradient, packed a block of positions at a time.
+//! whose right one is the output's gradient, packed a block of positions at a time: all of them or, where much is padding,
+//! for each tap those that see the input there.
 
 use std::ops::Range;
 
 use super::is_depthwise;
 use crate::Element;
-use crate::geometry::Geometry2d;
+use crate::geometry::{Geometry2d, WindowAxis};
 use crate::kernels::aligned::{line_len, room};
 use crate::kernels::depthwise_gradient;
 use crate::kernels::disjoint::{Rows, each_columns};
 use crate::kernels::field::{self, Field};
 use crate::kernels::kept::with_kept;
 use crate::kernels::matmul::{Block, Finish, Left, MR, Series};
-use crate::kernels::panels::{Panel, Panels, each_panel_of, pack_rows, panels_len};
+use crate::kernels::panels::{Panel, Panels, each_panel_of, pack, pack_rows, panels_len};
 use crate::kernels::patches::Patches;
 use crate::kernels::pieces::{each_piece, even_pieces};
 use crate::kernels::simd::{Kernel, MAX_LANES, MAX_PANEL, Simd, isa};
@@ -32,6 +33,9 @@ const TASKS: usize = 16;
 const TASKS_A_THREAD: usize = 3;
 /// Columns of a task are a multiple of this, the widest panel.
 const PANEL: usize = 64;
+/// What packing a gradient costs in multiplications, and how many times that has to be saved.
+const PACKING: f64 = 20.0;
+const GAIN: f64 = 2.0;
 /// The most elements in all sums that are taken apart, and the fewest positions of each.
 const APART_ELEMENTS: usize = 1 << 20;
 const APART_PIXELS: usize = 512;
@@ -59,12 +63,23 @@ pub(crate) fn backward_kernel<T: Element>(input: &[T], grad: &[T], geometry: &Ge
     let patches = Patches::of_input(input, geometry);
     let group_in = geometry.in_channels / geometry.groups;
     let field = Field::new(&patches, group_in, BLOCK);
-    let problem = Problem { grad, geometry, field, tasks: Tasks::new(geometry) };
+    let problem = Problem { grad, geometry, field, tasks: Tasks::new(geometry), by_tap: by_tap(geometry) };
     let pixels = geometry.batch * patches.positions();
     let Tasks { parallel, pieces, .. } = problem.tasks;
     sum::in_pieces(parallel, pieces, out, |piece, sums| {
         problem.piece(piece * pixels / pieces..(piece + 1) * pixels / pieces, sums);
     });
+}
+
+/// Whether to pack anew for each tap the gradients of those positions only whose windows see the input there: where maps are
+/// small, many see padding.
+pub(super) fn by_tap(geometry: &Geometry2d) -> bool {
+    let seen = |axis: &WindowAxis| {
+        let seen: usize = (0..axis.output).map(|position| axis.taps(position).len()).sum();
+        seen as f64 / (axis.kernel * axis.output) as f64
+    };
+    let padding = 1.0 - seen(&geometry.rows) * seen(&geometry.cols);
+    geometry.groups == 1 && padding * geometry.in_channels as f64 > GAIN * PACKING
 }
 
 /// How the result is shared among tasks.
@@ -100,6 +115,7 @@ struct Problem<'a, T: Element> {
     geometry: &'a Geometry2d,
     field: Field<'a, T>,
     tasks: Tasks,
+    by_tap: bool,
 }
 
 /// A task's part of the input, and packed gradients.
@@ -108,6 +124,15 @@ struct Scratch<T> {
     field: field::Scratch<T>,
     strip: Strip<T>,
     panels: Vec<T>,
+    seen: Vec<Seen>,
+}
+
+/// A position whose window sees the input at a tap.
+struct Seen {
+    /// In its block.
+    position: usize,
+    /// Where the window's numbers start.
+    start: usize,
 }
 
 /// What the windows of a block of positions see at a tap, of a few channels: a row of them for each position. Where they
@@ -122,11 +147,15 @@ impl<T: Element> Strip<T> {
     /// An odd number of cache lines.
     const PITCH: usize = CHUNK_ROWS + line_len::<T>();
 
-    /// Copies the first `count` numbers of each row of `values` here.
-    fn copy(&mut self, values: &[T], rows: &[Series], count: usize) -> Left<'_, T> {
-        let positions = rows.iter().map(|series| series.count).sum();
+    /// Copies the first `count` numbers of so many rows of `values` here, which begin at `starts`.
+    fn copy(
+        &mut self,
+        values: &[T],
+        positions: usize,
+        starts: impl Iterator<Item = usize>,
+        count: usize,
+    ) -> Left<'_, T> {
         let strip = room(&mut self.values, positions * Self::PITCH);
-        let starts = rows.iter().flat_map(Series::starts);
         for (start, out) in starts.zip(strip.chunks_exact_mut(Self::PITCH)) {
             out[..count].copy_from_slice(&values[start..][..count]);
         }
@@ -175,7 +204,7 @@ impl<T: Element> Problem<'_, T> {
     /// Adds the products of a block of positions to the rows from `first_row` on of the columns `columns`.
     fn multiply(
         &self,
-        Scratch { field, strip, panels }: &mut Scratch<T>,
+        scratch: &mut Scratch<T>,
         pixels: Range<usize>,
         first_row: usize,
         columns: &Range<usize>,
@@ -183,7 +212,7 @@ impl<T: Element> Problem<'_, T> {
         finish: Finish<'_, T>,
     ) {
         let (isa, groups, filters) = (isa(), self.geometry.groups, self.geometry.out_channels);
-        let (group_in, group_out) = (self.geometry.in_channels / groups, filters / groups);
+        let group_out = filters / groups;
         for group in 0..groups {
             // The columns of the group, or those of this task.
             let (from, place) = if groups == 1 {
@@ -191,36 +220,126 @@ impl<T: Element> Problem<'_, T> {
             } else {
                 (group * group_out..(group + 1) * group_out, group * group_out)
             };
-            let panels = room(panels, panels_len::<T>(isa, pixels.len(), from.len()));
+            let panels = room(&mut scratch.panels, panels_len::<T>(isa, pixels.len(), from.len()));
             let grad = &self.grad[pixels.start * filters + from.start..];
-            pack_rows(isa, (grad, filters), (pixels.len(), from.len()), panels);
             let rows = first_row..self.rows().min(first_row + out.len());
-            if out.len() > rows.len() {
+            let with_bias = out.len() > rows.len();
+            if with_bias || !self.by_tap {
+                pack_rows(isa, (grad, filters), (pixels.len(), from.len()), panels);
+            }
+            if with_bias {
                 let [sums] = out.part(rows.len(), place..place + from.len());
                 if !finish.adds {
                     sums.fill(T::zero());
                 }
                 T::dispatch(isa, PanelSums { panels, rows: pixels.len(), sums });
             }
-            let right = Panels::whole(isa, pixels.len(), panels);
-            let (values, starts, runs) = self.field.seen(field, group * group_in);
-            for run in rows.start / runs.length()..rows.end.div_ceil(runs.length()) {
-                let begin = run * runs.length();
-                let in_run = rows.start.max(begin) - begin..rows.end.min(begin + runs.length()) - begin;
-                for (first, count) in even_pieces(in_run, CHUNK_ROWS) {
-                    let values = &values[runs.offset(run) + first..];
-                    // What is read once, and what neighbouring positions share lines of, is read where it lies.
-                    let left = if count > MR && self.geometry.in_channels > line_len::<T>() {
-                        strip.copy(values, starts, count)
-                    } else {
-                        Left::Columns { values, rows: starts, first: 0, ahead: 0 }
-                    };
-                    let out = &mut out.lines(begin + first - rows.start, count);
-                    let right = right.clone();
-                    Block { left, right, columns: 0..from.len(), out, place, finish }.compute();
-                }
+            let part = Part { pixels: pixels.clone(), group, rows, columns: from.len(), place, finish };
+            if self.by_tap {
+                self.taps(scratch, &part, grad, out);
+            } else {
+                self.runs(scratch, &part, out);
             }
         }
+    }
+
+    /// Multiplies what the windows see with all gradients, which are packed, in pieces of their runs.
+    fn runs(
+        &self,
+        Scratch { field, strip, panels, .. }: &mut Scratch<T>,
+        part: &Part<'_, T>,
+        out: &mut Rows<'_, T>,
+    ) {
+        let channels = self.geometry.in_channels;
+        let (values, starts, runs) = self.field.seen(field, part.group * (channels / self.geometry.groups));
+        let positions = part.pixels.len();
+        let panels = &*room(panels, panels_len::<T>(isa(), positions, part.columns));
+        for (first, count) in part.pieces(runs.length()) {
+            let values = &values[runs.place(first)..];
+            // What is read once, and what neighbouring positions share lines of, is read where it lies.
+            let left = if count > MR && channels > line_len::<T>() {
+                strip.copy(values, positions, starts.iter().flat_map(Series::starts), count)
+            } else {
+                Left::Columns { values, rows: starts, first: 0, ahead: 0 }
+            };
+            part.multiply(left, (panels, positions), first..first + count, out);
+        }
+    }
+
+    /// Multiplies what the windows see at each tap, where it is not padding, with the gradients of these positions.
+    fn taps(
+        &self,
+        Scratch { field, strip, panels, seen }: &mut Scratch<T>,
+        part: &Part<'_, T>,
+        grad: &[T],
+        out: &mut Rows<'_, T>,
+    ) {
+        let Geometry2d { in_channels, out_channels, .. } = *self.geometry;
+        let (values, starts, runs) = self.field.seen(field, 0);
+        let panels = room(panels, panels_len::<T>(isa(), part.pixels.len(), part.columns));
+        let mut packed = None;
+        for (first, count) in part.pieces(in_channels) {
+            let tap = first / in_channels;
+            if packed.replace(tap) != Some(tap) {
+                self.see(tap, &part.pixels, starts, seen);
+                let gradient = |row: usize, columns: Range<usize>, into: &mut [T]| {
+                    into.copy_from_slice(&grad[seen[row].position * out_channels..][columns]);
+                };
+                pack(isa(), seen.len(), part.columns, gradient, panels);
+            }
+            let starts = seen.iter().map(|seen| seen.start);
+            let left = strip.copy(&values[runs.place(first)..], seen.len(), starts, count);
+            part.multiply(left, (&*panels, seen.len()), first..first + count, out);
+        }
+    }
+
+    /// Lists the positions of a block whose windows see the input at a tap.
+    fn see(&self, tap: usize, pixels: &Range<usize>, starts: &[Series], seen: &mut Vec<Seen>) {
+        let Geometry2d { rows, cols, .. } = self.geometry;
+        let (i, j) = (tap / cols.kernel, tap % cols.kernel);
+        seen.clear();
+        for (position, start) in starts.iter().flat_map(Series::starts).enumerate() {
+            let pixel = pixels.start + position;
+            let (y, x) = (pixel / cols.output % rows.output, pixel % cols.output);
+            if rows.source(y, i).is_some() && cols.source(x, j).is_some() {
+                seen.push(Seen { position, start });
+            }
+        }
+    }
+}
+
+/// What a task multiplies at a time.
+struct Part<'a, T> {
+    pixels: Range<usize>,
+    group: usize,
+    /// Rows of the kernel's gradient, and columns, from the number `place` of its rows on.
+    rows: Range<usize>,
+    columns: usize,
+    place: usize,
+    finish: Finish<'a, T>,
+}
+
+impl<T: Element> Part<'_, T> {
+    /// The rows in pieces that lie together where the windows see them: in runs of `length`.
+    fn pieces(&self, length: usize) -> impl Iterator<Item = (usize, usize)> + use<T> {
+        let rows = self.rows.clone();
+        (rows.start / length..rows.end.div_ceil(length)).flat_map(move |run| {
+            even_pieces(rows.start.max(run * length)..rows.end.min((run + 1) * length), CHUNK_ROWS)
+        })
+    }
+
+    /// Computes some rows from what the windows see and as many packed gradients of each filter.
+    fn multiply(
+        &self,
+        left: Left<'_, T>,
+        (panels, count): (&[T], usize),
+        rows: Range<usize>,
+        out: &mut Rows<'_, T>,
+    ) {
+        let Part { columns, place, finish, .. } = *self;
+        let out = &mut out.lines(rows.start - self.rows.start, rows.len());
+        let right = Panels::whole(isa(), count, panels);
+        Block { left, right, columns: 0..columns, out, place, finish }.compute();
     }
 }
 

@@ -50,6 +50,11 @@ impl Runs {
         self.line(run) * self.line_pitch + run % self.in_line * self.pitch
     }
 
+    /// Where one of all numbers lies, from the row's start on.
+    pub fn place(&self, number: usize) -> usize {
+        self.offset(number / self.length) + number % self.length
+    }
+
     /// The line of a run.
     pub fn line(&self, run: usize) -> usize {
         run / self.in_line
