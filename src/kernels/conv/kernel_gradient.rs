@@ -159,8 +159,8 @@ impl<T: Element> Strip<T> {
         for (start, out) in starts.zip(strip.chunks_exact_mut(Self::PITCH)) {
             out[..count].copy_from_slice(&values[start..][..count]);
         }
-        let rows = std::slice::from_ref(self.rows.insert(Series::dense(positions, Self::PITCH)));
-        Left::Columns { values: strip, rows, first: 0, ahead: 0 }
+        self.rows = (positions > 0).then(|| Series::dense(positions, Self::PITCH));
+        Left::Columns { values: strip, rows: self.rows.as_slice(), first: 0, ahead: 0 }
     }
 }
 
