@@ -318,4 +318,67 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_gradient_that_is_not_finite_reaches_no_tap_that_sees_padding() {
+        let (channels, filters) = (70, 40);
+        let window = Window2d::new(3).padding(Padding::Same).accuracy(Accuracy::Strict);
+        let geometry = window.conv(&[3, 1, 1, channels], &[3, 3, channels, filters]).unwrap();
+        let x = vec![1.0_f32; 3 * channels];
+        let mut grad = vec![1.0; 3 * filters];
+        grad[filters + 7] = f32::INFINITY;
+        let mut out = vec![f32::NAN; 9 * channels * filters];
+        backward_kernel(&x, &grad, &geometry, &mut out);
+        for (index, weight) in out.into_iter().enumerate() {
+            let (tap, filter) = (index / filters / channels, index % filters);
+            let want = [3.0, f32::INFINITY][usize::from(filter == 7)];
+            assert_eq!(weight, if tap == 4 { want } else { 0.0 }, "tap {tap} of filter {filter}");
+        }
+    }
+
+    #[test]
+    fn what_a_weight_that_is_not_finite_reaches_does_not_depend_on_the_threads() {
+        let window = Window2d::new(3).padding(Padding::Same).accuracy(Accuracy::Strict);
+        let geometry = window.conv(&[1, 2, 4, 512], &[3, 3, 512, 70]).unwrap();
+        let x = numbers(len(geometry.input_shape()), 1);
+        let mut kernel = numbers(len(geometry.kernel_shape()), 2);
+        // Of the middle of the kernel's first line.
+        kernel[512 * 70] = f32::INFINITY;
+        let run = |threads| {
+            let mut out = vec![0.0; len(geometry.output_shape())];
+            on(threads, || forward_once(&x, &kernel, &geometry, Epilogue::bias(None), &mut out));
+            out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let one = run(1);
+        for threads in [2, 3, 5] {
+            assert!(one == run(threads), "{threads} threads");
+        }
+    }
+
+    fn turned_is_as_written_out<T: Element>() {
+        let window = Window2d::new(3).padding(Padding::Same);
+        let (channels, filters) = (40, 340);
+        let geometry = window.conv(&[1, 14, 13, channels], &[3, 3, channels, filters]).unwrap();
+        let back = window.conv(&[1, 14, 13, filters], &[3, 3, filters, channels]).unwrap();
+        assert!(winograd::choose_once(&back).is_some());
+        let own = |numbers: Vec<f32>| numbers.into_iter().map(|x| T::of(f64::from(x))).collect::<Vec<T>>();
+        let grad = own(numbers(len(geometry.output_shape()), 4));
+        let kernel = own(numbers(len(geometry.kernel_shape()), 2));
+        let mut turned = vec![T::zero(); kernel.len()];
+        for (index, &weight) in kernel.iter().enumerate() {
+            let (tap, channel, filter) =
+                (index / filters / channels, index / filters % channels, index % filters);
+            turned[((8 - tap) * filters + filter) * channels + channel] = weight;
+        }
+        let [mut out, mut want] = [(); 2].map(|()| vec![T::of(f64::NAN); len(geometry.input_shape())]);
+        backward_input(&grad, &kernel, &geometry, &mut out);
+        forward_once(&grad, &turned, &back, Epilogue::bias(None), &mut want);
+        assert!(out == want);
+    }
+
+    #[test]
+    fn a_kernel_turned_round_is_transformed_as_one_written_out_that_way() {
+        turned_is_as_written_out::<f32>();
+        turned_is_as_written_out::<f64>();
+    }
 }

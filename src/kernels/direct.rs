@@ -61,7 +61,12 @@ pub(super) fn correlate<T: Element>(
     let pixels = out.len() / filters;
     let (field, mut block) = blocked(patches, group_in, pixels, filters);
     let isa = isa();
-    let unit = if groups == 1 { panel_width::<T>(isa, k) } else { group_out };
+    // Whole panels: which rows share a tile, which shows where a weight is not finite, must not depend on the threads.
+    let unit = match right {
+        Right::Once(kernel) => panel_width::<T>(isa, kernel.slice(isa)[0]),
+        Right::Packed([_]) => panel_width::<T>(isa, k),
+        Right::Packed(_) => group_out,
+    };
     if matches!(right, Right::Packed(_)) && in_place(patches) && filters.div_ceil(unit) < threads {
         // Too few filters to share. Without padding, how positions are cut shows in no result.
         block = block.min(pixels.div_ceil(threads));

@@ -124,7 +124,7 @@ impl<'a, T: Element> KernelMatrix<'a, T> {
 
 impl<'a, T: Element> Turned<'a, T> {
     /// How many taps there are.
-    pub(super) fn taps(&self) -> usize {
+    fn taps(&self) -> usize {
         self.rows.taps * self.cols.taps
     }
 

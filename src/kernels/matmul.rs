@@ -109,7 +109,12 @@ impl<T: Element> Block<'_, '_, T> {
         let inside = self.right.k * columns * size_of::<T>() <= PANELS_INSIDE;
         for span in spans(columns, most, S::LANES) {
             let at_once = if inside { span.columns.len() } else { span.across * S::LANES };
-            let (tall, rest) = tile_rows(span.across, S::PANEL);
+            // The rows of a tile, and of those of what is left.
+            let (tall, rest) = match span.across {
+                1 => (NARROW_MR, MR),
+                across if 2 * across <= S::PANEL => (NARROW_MR, NARROW_MR),
+                _ => (MR, MR),
+            };
             for columns in span.columns.clone().step_by(at_once) {
                 let columns = columns..span.columns.end.min(columns + at_once);
                 let done = match done {
@@ -121,17 +126,6 @@ impl<T: Element> Block<'_, '_, T> {
                 }
             }
         }
-    }
-}
-
-/// The rows of a tile of so many vectors, where registers have room for `most` and `MR` rows, and the most of tiles of what
-/// is left.
-#[inline(always)]
-fn tile_rows(across: usize, most: usize) -> (usize, usize) {
-    match across {
-        1 => (NARROW_MR, MR),
-        across if 2 * across <= most => (NARROW_MR, NARROW_MR),
-        _ => (MR, MR),
     }
 }
 
@@ -240,7 +234,7 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
         let tiles = &mut self.0;
-        let right = tiles.block.right.from(tiles.block.columns.start);
+        let right = tiles.block.right.skip_columns(tiles.block.columns.start);
         match tiles.block.left {
             Left::Runs { values, rows, runs, live_from } => {
                 let mut place = Place::of(rows, tiles.rows.start);
@@ -284,7 +278,7 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                 for row in tiles.rows.clone().step_by(M) {
                     tiles.each_panel::<S, M, V>(simd, row, |column, mut sums| {
                         let (mut panel, _) = right.panel(column, V * S::LANES);
-                        // None of them is empty: were one passed over here, the sums would lie in memory.
+                        // Nothing may be passed over here: the compiler would keep the sums in memory.
                         for series in rows {
                             let lines = Runs::new([series.count, series.step], [1, 0], 1);
                             let left = Strands::<T, M>::spaced(values, series.start + first + row, 1, lines);

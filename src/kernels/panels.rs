@@ -204,7 +204,7 @@ impl<'a, T> Panels<'a, T> {
     }
 
     /// The same without the columns before `column`.
-    pub(super) fn from(&self, column: usize) -> Self
+    pub(super) fn skip_columns(&self, column: usize) -> Self
     where
         T: Copy,
     {

@@ -33,9 +33,9 @@ const TASKS: usize = 16;
 const TASKS_A_THREAD: usize = 3;
 /// Columns of a task are a multiple of this, the widest panel.
 const PANEL: usize = 64;
-/// What packing a gradient costs in multiplications, and how many times that has to be saved.
-const PACKING: f64 = 20.0;
-const GAIN: f64 = 2.0;
+/// Products with padding, of a gradient at a tap, on average, from which on gradients are packed without it. Packing one
+/// costs about half as much.
+const PADDING: f64 = 40.0;
 /// The most elements in all sums that are taken apart, and the fewest positions of each.
 const APART_ELEMENTS: usize = 1 << 20;
 const APART_PIXELS: usize = 512;
@@ -75,11 +75,11 @@ pub(crate) fn backward_kernel<T: Element>(input: &[T], grad: &[T], geometry: &Ge
 /// small, many see padding.
 pub(super) fn by_tap(geometry: &Geometry2d) -> bool {
     let seen = |axis: &WindowAxis| {
-        let seen: usize = (0..axis.output).map(|position| axis.taps(position).len()).sum();
-        seen as f64 / (axis.kernel * axis.output) as f64
+        let seen: f64 = (0..axis.output).map(|position| axis.taps(position).len() as f64).sum();
+        seen / (axis.kernel as f64 * axis.output as f64)
     };
     let padding = 1.0 - seen(&geometry.rows) * seen(&geometry.cols);
-    geometry.groups == 1 && padding * geometry.in_channels as f64 > GAIN * PACKING
+    geometry.groups == 1 && padding * geometry.in_channels as f64 > PADDING
 }
 
 /// How the result is shared among tasks.
@@ -155,7 +155,7 @@ impl<T: Element> Strip<T> {
         starts: impl Iterator<Item = usize>,
         count: usize,
     ) -> Left<'_, T> {
-        let strip = room(&mut self.values, positions * Self::PITCH);
+        let strip = &mut room(&mut self.values, BLOCK * Self::PITCH)[..positions * Self::PITCH];
         for (start, out) in starts.zip(strip.chunks_exact_mut(Self::PITCH)) {
             out[..count].copy_from_slice(&values[start..][..count]);
         }
@@ -204,7 +204,7 @@ impl<T: Element> Problem<'_, T> {
     /// Adds the products of a block of positions to the rows from `first_row` on of the columns `columns`.
     fn multiply(
         &self,
-        scratch: &mut Scratch<T>,
+        Scratch { field, strip, panels, seen }: &mut Scratch<T>,
         pixels: Range<usize>,
         first_row: usize,
         columns: &Range<usize>,
@@ -220,7 +220,7 @@ impl<T: Element> Problem<'_, T> {
             } else {
                 (group * group_out..(group + 1) * group_out, group * group_out)
             };
-            let panels = room(&mut scratch.panels, panels_len::<T>(isa, pixels.len(), from.len()));
+            let panels = room(panels, panels_len::<T>(isa, pixels.len(), from.len()));
             let grad = &self.grad[pixels.start * filters + from.start..];
             let rows = first_row..self.rows().min(first_row + out.len());
             let with_bias = out.len() > rows.len();
@@ -236,24 +236,24 @@ impl<T: Element> Problem<'_, T> {
             }
             let part = Part { pixels: pixels.clone(), group, rows, columns: from.len(), place, finish };
             if self.by_tap {
-                self.taps(scratch, &part, grad, out);
+                self.multiply_seen((field, strip, seen), (grad, panels), &part, out);
             } else {
-                self.runs(scratch, &part, out);
+                self.multiply_all((field, strip), panels, &part, out);
             }
         }
     }
 
     /// Multiplies what the windows see with all gradients, which are packed, in pieces of their runs.
-    fn runs(
+    fn multiply_all(
         &self,
-        Scratch { field, strip, panels, .. }: &mut Scratch<T>,
+        (field, strip): (&field::Scratch<T>, &mut Strip<T>),
+        panels: &[T],
         part: &Part<'_, T>,
         out: &mut Rows<'_, T>,
     ) {
         let channels = self.geometry.in_channels;
         let (values, starts, runs) = self.field.seen(field, part.group * (channels / self.geometry.groups));
         let positions = part.pixels.len();
-        let panels = &*room(panels, panels_len::<T>(isa(), positions, part.columns));
         for (first, count) in part.pieces(runs.length()) {
             let values = &values[runs.place(first)..];
             // What is read once, and what neighbouring positions share lines of, is read where it lies.
@@ -267,21 +267,20 @@ impl<T: Element> Problem<'_, T> {
     }
 
     /// Multiplies what the windows see at each tap, where it is not padding, with the gradients of these positions.
-    fn taps(
+    fn multiply_seen(
         &self,
-        Scratch { field, strip, panels, seen }: &mut Scratch<T>,
+        (field, strip, seen): (&field::Scratch<T>, &mut Strip<T>, &mut Vec<Seen>),
+        (grad, panels): (&[T], &mut [T]),
         part: &Part<'_, T>,
-        grad: &[T],
         out: &mut Rows<'_, T>,
     ) {
         let Geometry2d { in_channels, out_channels, .. } = *self.geometry;
         let (values, starts, runs) = self.field.seen(field, 0);
-        let panels = room(panels, panels_len::<T>(isa(), part.pixels.len(), part.columns));
         let mut packed = None;
         for (first, count) in part.pieces(in_channels) {
             let tap = first / in_channels;
             if packed.replace(tap) != Some(tap) {
-                self.see(tap, &part.pixels, starts, seen);
+                self.list_seen(tap, &part.pixels, starts, seen);
                 let gradient = |row: usize, columns: Range<usize>, into: &mut [T]| {
                     into.copy_from_slice(&grad[seen[row].position * out_channels..][columns]);
                 };
@@ -294,10 +293,12 @@ impl<T: Element> Problem<'_, T> {
     }
 
     /// Lists the positions of a block whose windows see the input at a tap.
-    fn see(&self, tap: usize, pixels: &Range<usize>, starts: &[Series], seen: &mut Vec<Seen>) {
+    fn list_seen(&self, tap: usize, pixels: &Range<usize>, starts: &[Series], seen: &mut Vec<Seen>) {
         let Geometry2d { rows, cols, .. } = self.geometry;
         let (i, j) = (tap / cols.kernel, tap % cols.kernel);
         seen.clear();
+        // The same room whatever the tap, so that no later one asks for more.
+        seen.reserve(pixels.len());
         for (position, start) in starts.iter().flat_map(Series::starts).enumerate() {
             let pixel = pixels.start + position;
             let (y, x) = (pixel / cols.output % rows.output, pixel % cols.output);

@@ -171,9 +171,11 @@ impl<T: Element> Taps<'_, T> {
     #[inline(always)]
     fn ask_ahead(&self, channel: usize) {
         const AHEAD: usize = 4;
-        let ahead = self.values.get((channel + AHEAD) * self.strides[1]..).unwrap_or_default();
-        for taps in ahead.chunks(self.strides[0]).take(TAPS) {
-            prefetch_read(&taps[..self.filters.min(taps.len())]);
+        if channel + AHEAD < self.channels {
+            let ahead = &self.values[(channel + AHEAD) * self.strides[1]..];
+            for taps in ahead.chunks(self.strides[0]).take(TAPS) {
+                prefetch_read(&taps[..self.filters.min(taps.len())]);
+            }
         }
     }
 
@@ -222,6 +224,7 @@ impl<T: Element> Kernel<T> for TransformTaps<'_, '_, T> {
 
 impl<T: Element> TransformTaps<'_, '_, T> {
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
     fn all<S: Simd<T>, const N: usize>(self, simd: S, transform: KernelTransform<N>) {
         let TransformTaps { taps, out, .. } = self;
         let Taps { values, strides: [tap, channel], channels, filters } = taps;
@@ -236,11 +239,14 @@ impl<T: Element> TransformTaps<'_, '_, T> {
                 for lane in (0..filters.saturating_sub(*first).min(*width)).step_by(S::LANES) {
                     let source = &source[first + lane..];
                     let left = filters - first - lane;
-                    let taps: [S::V; TAPS] = if left >= S::LANES {
-                        simd.load_strided(source, tap)
+                    let mut taps = [simd.splat(T::zero()); TAPS];
+                    if left >= S::LANES {
+                        taps = simd.load_strided(source, tap);
                     } else {
-                        std::array::from_fn(|i| simd.load_up_to(&source[i * tap..][..left]))
-                    };
+                        for i in 0..TAPS {
+                            taps[i] = simd.load_up_to(&source[i * tap..][..left]);
+                        }
+                    }
                     let out = &mut out[first * channels + index * width + lane..];
                     store_points(simd, &matrix, &taps, out, point_len);
                 }
@@ -280,8 +286,9 @@ impl<T: Element> Kernel<f64> for TransformInDouble<'_, '_, T> {
                 let out = &mut out[first * channels + index * width..];
                 for point in 0..size.points() {
                     let exact = &exact[point * point_len[0]..][first..filters.min(first + width)];
-                    let out = out[point * point_len[1]..].iter_mut();
-                    out.zip(exact).for_each(|(out, &exact)| *out = T::of(exact));
+                    let (out, rest) = out[point * point_len[1]..][..width].split_at_mut(exact.len());
+                    out.iter_mut().zip(exact).for_each(|(out, &exact)| *out = T::of(exact));
+                    rest.fill(T::zero());
                 }
             }
         }
