@@ -54,11 +54,7 @@ pub(crate) fn backward_kernel<T: Element>(input: &[T], grad: &[T], geometry: &Ge
         return depthwise_gradient::kernel_gradient(&Patches::of_input(input, geometry), grad, out);
     }
     if let Some(size) = winograd::choose_gradient::<T>(geometry) {
-        let (kernel, bias) = out.split_at_mut(geometry.kernel_shape().iter().product());
-        if !bias.is_empty() {
-            sum::columns(grad, bias);
-        }
-        return winograd::backward_kernel(input, grad, geometry, size, kernel);
+        return winograd::backward_kernel(input, grad, geometry, size, out);
     }
     let patches = Patches::of_input(input, geometry);
     let group_in = geometry.in_channels / geometry.groups;

@@ -9,6 +9,7 @@
 
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use super::TileSize;
 use super::blocking::Slice;
@@ -48,7 +49,7 @@ const PIECE_TILES: usize = 64;
 const APART_BYTES: usize = 24 << 20;
 
 /// The gradient of a kernel of 3x3 that moves by one, without dilation and groups, as
-/// [`conv::backward_kernel`](crate::kernels::conv::backward_kernel) has it, but for the bias.
+/// [`conv::backward_kernel`](crate::kernels::conv::backward_kernel) has it.
 pub(crate) fn backward_kernel<T: Element>(
     input: &[T],
     grad: &[T],
@@ -149,15 +150,20 @@ impl<T: Element> Problem<'_, T> {
     /// though others need the same tiles of the gradient: to fetch those from another's cache would take longer.
     fn compute<X: Transform<M, N>, const M: usize, const N: usize>(&self, out: &mut [T]) {
         let Geometry2d { in_channels, out_channels: filters, .. } = self.tiling.geometry;
+        let (out, bias) = out.split_at_mut(9 * in_channels * filters);
+        let bias = Mutex::new(bias);
         let shares = self.threads.div_ceil(self.summing.pieces.unwrap_or(1));
         let share = in_channels.div_ceil(shares).next_multiple_of(LINE);
         // A column of `out` is a channel and filter.
         let out = Rows::new(out, in_channels * filters);
         each_columns(shares > 1, out, 0, share * filters, &|columns, out| {
             let channels = columns.start / filters..columns.end / filters;
+            // All shares transform all of the gradient; that of the first channels sums it up, too.
+            let mut bias = (channels.start == 0).then(|| bias.lock().unwrap_or_else(PoisonError::into_inner));
+            let bias = bias.as_deref_mut().map_or(&mut [][..], |bias| bias);
             match self.summing.pieces {
-                Some(pieces) => self.add_up::<X, M, N>(pieces, channels, out),
-                None => self.block_by_block::<X, M, N>(channels, out),
+                Some(pieces) => self.add_up::<X, M, N>(pieces, channels, (out, bias)),
+                None => self.block_by_block::<X, M, N>(channels, (out, bias)),
             }
         });
     }
@@ -168,22 +174,26 @@ impl<T: Element> Problem<'_, T> {
         &self,
         pieces: usize,
         channels: Range<usize>,
-        out: Rows<'_, T>,
+        (out, bias): (Rows<'_, T>, &mut [T]),
     ) {
         let (parallel, tiles) = (self.threads > 1, self.tiling.tiles());
         let filters = self.tiling.geometry.out_channels;
         let group_size = self.size.points() * channels.len() * GROUP;
         with_kept(|Sums(sums): &mut Sums<T>| {
-            let sums = room(sums, filters.div_ceil(GROUP) * group_size);
+            let products = filters.div_ceil(GROUP) * group_size;
+            let sums = room(sums, products + bias.len());
             sum::in_pieces(parallel, pieces, sums, |piece, sums| {
                 let piece = piece * tiles / pieces..(piece + 1) * tiles / pieces;
-                self.each_block::<X, M, N>(piece.clone(), channels.clone(), |tiles| {
+                let (sums, bias) = sums.split_at_mut(products);
+                self.each_block::<X, M, N>(piece.clone(), channels.clone(), bias, |tiles| {
                     let finish = if tiles.first == piece.start { Finish::PLAIN } else { Finish::ADD };
                     for (group, sums) in sums.chunks_exact_mut(group_size).enumerate() {
                         self.multiply(tiles, 0..channels.len(), group, sums, finish);
                     }
                 });
             });
+            let (sums, bias_sums) = sums.split_at(products);
+            bias.copy_from_slice(bias_sums);
             each_columns(parallel, out, 0, LINE * filters, &|columns, mut out| {
                 let channels = columns.start / filters..columns.end / filters;
                 for (group, sums) in sums.chunks_exact(group_size).enumerate() {
@@ -198,11 +208,11 @@ impl<T: Element> Problem<'_, T> {
     fn block_by_block<X: Transform<M, N>, const M: usize, const N: usize>(
         &self,
         channels: Range<usize>,
-        mut out: Rows<'_, T>,
+        (mut out, bias): (Rows<'_, T>, &mut [T]),
     ) {
         let groups = self.tiling.geometry.out_channels.div_ceil(GROUP);
         with_kept(|Sums(products): &mut Sums<T>| {
-            self.each_block::<X, M, N>(0..self.tiling.tiles(), channels.clone(), |tiles| {
+            self.each_block::<X, M, N>(0..self.tiling.tiles(), channels.clone(), bias, |tiles| {
                 for (first, count) in even_pieces(0..channels.len(), NEAR_CHANNELS) {
                     let products = room(products, self.size.points() * count * GROUP);
                     for group in 0..groups {
@@ -214,13 +224,16 @@ impl<T: Element> Problem<'_, T> {
         });
     }
 
-    /// Calls `f` with one block after the other of `tiles`, of these channels and all filters.
+    /// Calls `f` with one block after the other of `tiles`, of these channels and all filters. Writes the sums of each filter
+    /// to `bias`, unless it is empty.
     fn each_block<X: Transform<M, N>, const M: usize, const N: usize>(
         &self,
         tiles: Range<usize>,
         channels: Range<usize>,
+        bias: &mut [T],
         mut f: impl FnMut(&Tiles<'_, T>),
     ) {
+        bias.fill(T::zero());
         let Problem { input, grad, ref tiling, isa, size, .. } = *self;
         let slice = Slice::new::<T>(tiling, channels.len());
         let (groups, transform) = (tiling.geometry.out_channels.div_ceil(GROUP), PhantomData::<X>);
@@ -234,7 +247,8 @@ impl<T: Element> Problem<'_, T> {
                 let grads = room(grads, groups * group_len);
                 for (group, out) in grads.chunks_exact_mut(group_len).enumerate() {
                     let (tiles, filters) = (first..first + count, self.filters(group));
-                    T::dispatch(isa, GradTransform { grad, tiling, tiles, filters, out, transform });
+                    let sums = bias.get_mut(filters.clone());
+                    T::dispatch(isa, GradTransform { grad, tiling, tiles, filters, sums, out, transform });
                 }
                 f(&Tiles { first, count, inputs, slice, grads });
             }
@@ -291,6 +305,8 @@ struct GradTransform<'a, T, X, const M: usize, const N: usize> {
     tiling: &'a Tiling,
     tiles: Range<usize>,
     filters: Range<usize>,
+    /// Where the sums of each filter are added to, if anywhere.
+    sums: Option<&'a mut [T]>,
     out: &'a mut [T],
     transform: PhantomData<X>,
 }
@@ -302,7 +318,7 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let GradTransform { grad, tiling, tiles, filters, out, .. } = self;
+        let GradTransform { grad, tiling, tiles, filters, mut sums, out, .. } = self;
         let [_, height, width, depth] = tiling.geometry.output_shape();
         let (count, used) = (tiles.len(), filters.len());
         let point_len = point_len::<T>(S::ISA, count, used);
@@ -325,6 +341,20 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
                             }
                         });
                     });
+                    if let Some(sums) = &mut sums {
+                        let sums = &mut sums[filter..];
+                        let mut total = simd.load_up_to(sums);
+                        unrolled!(j < M, {
+                            let mut column = values[j][0];
+                            unrolled!(i < M, {
+                                if i > 0 {
+                                    column = simd.add(column, values[j][i]);
+                                }
+                            });
+                            total = simd.add(total, column);
+                        });
+                        simd.store_up_to(total, sums);
+                    }
                     let mut half = [[simd.splat(T::zero()); M]; N];
                     unrolled!(j < M, {
                         let column = X::gradient(simd, values[j]);

@@ -163,8 +163,14 @@ proptest! {
             let blocks = Summing { block: 5, pieces: None };
             let pieces = Summing { block: 3, pieces: Some(tiles.min(4)) };
             for summing in [Summing::new::<f32>(&geometry, size), blocks, pieces] {
-                let mut out = vec![f32::NAN; want.len()];
+                let filters = geometry.out_channels;
+                let mut out = vec![f32::NAN; want.len() + filters];
                 sum_up(&x, &grad, &geometry, (size, summing), &mut out);
+                for (filter, got) in out.split_off(want.len()).into_iter().enumerate() {
+                    let grads = grad.iter().skip(filter).step_by(filters).map(|&g| f64::from(g));
+                    let (want, sum) = grads.fold((0.0, 0.0), |(sum, size), g| (sum + g, size + g.abs()));
+                    prop_assert!((f64::from(got) - want).abs() <= 2_f64.powi(-24) * 8.0 * sum);
+                }
                 for (index, (got, want)) in out.iter().zip(&want).enumerate() {
                     let size = (0..9).map(|tap| sizes[tap * channels + index % channels]).fold(0.0, f64::max);
                     let bound = 2_f64.powi(-24) * (few * factor * size + want.abs());
@@ -214,7 +220,7 @@ fn the_number_of_threads_changes_nothing() {
             assert!(one == run(2) && one == run(5), "{size:?} {geometry:?}");
             let grad = numbers(len(geometry.output_shape()), 4);
             let run = |threads| {
-                let mut out = vec![f32::NAN; kernel.len()];
+                let mut out = vec![f32::NAN; kernel.len() + geometry.out_channels];
                 on(threads, || backward_kernel(&x, &grad, &geometry, size, &mut out));
                 out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
             };
