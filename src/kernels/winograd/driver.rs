@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::TileSize;
 use super::blocking::{Blocking, Slice, Split, even_block};
 use super::input::{InputScratch, InputTransform};
-use super::kernel::{GROUP, GroupPanels, OneGroup, WinogradKernel};
+use super::kernel::{GROUP, GroupPanels, OneGroup, WinogradKernel, group_of};
 use super::output::{OutputTransform, Positions};
 use super::points::{Four, Transform, Two};
 use super::tiling::Tiling;
@@ -255,7 +255,7 @@ impl<T: Element> Problem<'_, T> {
         out: &mut Positions<'_, T>,
     ) {
         let Geometry2d { in_channels, out_channels, .. } = self.tiling.geometry;
-        let filters = group * GROUP..out_channels.min((group + 1) * GROUP);
+        let filters = group_of(out_channels, group);
         let (adds, ends) = (channels.start > 0, channels.end == in_channels);
         let after = if ends { after } else { Epilogue::bias(after.bias) };
         let after = Epilogue { bias: after.bias.filter(|_| !adds), ..after };

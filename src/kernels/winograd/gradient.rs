@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use super::TileSize;
 use super::blocking::Slice;
 use super::input::{InputScratch, InputTransform, LINE};
-use super::kernel::{GROUP, group_len, point_len};
+use super::kernel::{GROUP, group_len, group_of, point_len};
 use super::points::{Four, KernelTransform, Transform, Two};
 use super::tiling::Tiling;
 use crate::Element;
@@ -294,7 +294,7 @@ impl<T: Element> Problem<'_, T> {
 
     /// The filters of a group.
     fn filters(&self, group: usize) -> Range<usize> {
-        group * GROUP..self.tiling.geometry.out_channels.min((group + 1) * GROUP)
+        group_of(self.tiling.geometry.out_channels, group)
     }
 }
 

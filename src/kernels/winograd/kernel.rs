@@ -72,10 +72,9 @@ impl<T: Element> WinogradKernel<T> {
 
     /// The filters of a group, with all that is used after them.
     pub(super) fn group(&self, group: usize) -> GroupPanels<'_, T> {
-        let (first, values) = (group * GROUP, &self.values);
-        let filters = GROUP.min(self.filters - first);
+        let filters = group_of(self.filters, group).len();
         let before = group * group_len::<T>(self.isa, self.size, self.channels, GROUP);
-        GroupPanels { isa: self.isa, channels: self.channels, filters, values: &values[before..] }
+        GroupPanels { isa: self.isa, channels: self.channels, filters, values: &self.values[before..] }
     }
 }
 
@@ -97,7 +96,7 @@ impl<'a, T: Element> GroupPanels<'a, T> {
 }
 
 /// The filters of a group, of so many.
-fn group_of(filters: usize, group: usize) -> Range<usize> {
+pub(super) fn group_of(filters: usize, group: usize) -> Range<usize> {
     group * GROUP..filters.min((group + 1) * GROUP)
 }
 
