@@ -30,7 +30,7 @@ const NEAR_BYTES: usize = 3 << 19;
 const FEW_GROUPS: usize = 4;
 
 /// The convolution of `input` with `kernel`, as [`conv::forward`](crate::kernels::conv::forward) has it, for kernels
-/// of 3x3 that move by one, without dilation and groups.
+/// of 3x3 that move by one, without groups.
 ///
 /// An infinity or a NaN of the input reaches every output of the tiles that see it.
 pub(crate) fn forward<T: Element>(

@@ -48,7 +48,7 @@ const PIECES: usize = 16;
 const PIECE_TILES: usize = 64;
 const APART_BYTES: usize = 24 << 20;
 
-/// The gradient of a kernel of 3x3 that moves by one, without dilation and groups, as
+/// The gradient of a kernel of 3x3 that moves by one, without groups, as
 /// [`conv::backward_kernel`](crate::kernels::conv::backward_kernel) has it.
 pub(crate) fn backward_kernel<T: Element>(
     input: &[T],
@@ -320,6 +320,7 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
     fn run<S: Simd<T>>(self, simd: S) {
         let GradTransform { grad, tiling, tiles, filters, mut sums, out, .. } = self;
         let [_, height, width, depth] = tiling.geometry.output_shape();
+        let [down, right] = tiling.steps();
         let (count, used) = (tiles.len(), filters.len());
         let point_len = point_len::<T>(S::ISA, count, used);
         for (index, tile) in tiles.enumerate() {
@@ -336,7 +337,7 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
                     unrolled!(j < M, {
                         unrolled!(i < M, {
                             if i < rows && j < cols {
-                                let at = start + (i * width + j) * depth;
+                                let at = start + (i * down * width + j * right) * depth;
                                 values[j][i] = simd.load_up_to(&grad[at + filter..at + used]);
                             }
                         });

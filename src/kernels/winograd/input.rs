@@ -45,12 +45,14 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
         let lines = channels.len().div_ceil(LINE);
         let whole = [channels.len(), all].iter().all(|count| count.is_multiple_of(LINE));
         let Slice { point_stride, tile_stride, .. } = self.slice;
+        let (width, [down, right]) = (self.tiling.geometry.cols.input, self.tiling.steps());
         for (index, out) in self.out.chunks_exact_mut(tile_stride).enumerate() {
             let tile = self.first + index;
             let source = match if whole { inside::<N>(self.tiling, tile) } else { None } {
-                Some((start, row_stride)) => {
+                Some(start) => {
                     let (values, _) = self.source[start + channels.start..].as_chunks();
-                    Positions { values, row_stride: row_stride / LINE, col_stride: all / LINE }
+                    let [row_stride, col_stride] = [down * width, right].map(|step| step * all / LINE);
+                    Positions { values, row_stride, col_stride }
                 }
                 None => {
                     let (patch, _) = room(self.scratch, N * N * lines * LINE).as_chunks_mut();
@@ -96,17 +98,16 @@ impl<T> Positions<'_, T> {
     }
 }
 
-/// Where in the input the tile starts, and how far apart its rows are; `None` if it reaches into the padding.
+/// Where in the input the tile starts; `None` if it reaches into the padding.
 #[inline(always)]
-fn inside<const N: usize>(tiling: &Tiling, tile: usize) -> Option<(usize, usize)> {
+fn inside<const N: usize>(tiling: &Tiling, tile: usize) -> Option<usize> {
     let place = tiling.place(tile);
     let (rows, cols) = (tiling.geometry.rows, tiling.geometry.cols);
     let (row, col) = (rows.source(place.row, 0)?, cols.source(place.col, 0)?);
     rows.source(place.row, N - 1)?;
     cols.source(place.col, N - 1)?;
-    let channels = tiling.geometry.in_channels;
     let position = (place.image * rows.input + row) * cols.input + col;
-    Some((position * channels, cols.input * channels))
+    Some(position * tiling.geometry.in_channels)
 }
 
 /// Copies some channels of a tile's positions one after the other, in whole lines, with zeros for the padding.

@@ -44,6 +44,7 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
     fn run<S: Simd<T>>(self, simd: S) {
         let OutputTransform { tiling, filters, after, out, .. } = self;
         let [_, height, width, depth] = tiling.geometry.output_shape();
+        let [down, right] = tiling.steps();
         let (points, _) = self.products.as_chunks::<GROUP>();
         let (rows, _) = points.as_chunks::<N>();
         let (tiles, _) = rows.as_chunks::<N>();
@@ -75,22 +76,22 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
                     for value in &mut row {
                         *value = simd.add(*value, bias);
                     }
-                    let start = start + i * width;
+                    let start = start + i * down * width;
                     if self.adds {
                         for (j, value) in row.iter_mut().enumerate().take(cols) {
-                            let [before] = out.rows.part(start + j, columns.clone());
+                            let [before] = out.rows.part(start + j * right, columns.clone());
                             *value = simd.add(*value, simd.load_up_to(before));
                         }
                     }
                     if let Some(residual) = after.residual {
                         for (j, value) in row.iter_mut().enumerate().take(cols) {
-                            let residual = &residual[(start + j) * depth + filter..][..lanes];
+                            let residual = &residual[(start + j * right) * depth + filter..][..lanes];
                             *value = simd.add(*value, simd.load_up_to(residual));
                         }
                     }
                     after.bend.apply(simd, std::array::from_mut(&mut row));
                     for (j, value) in row.into_iter().enumerate().take(cols) {
-                        let [out] = out.rows.part(start + j, columns.clone());
+                        let [out] = out.rows.part(start + j * right, columns.clone());
                         if lanes == S::LANES {
                             simd.store(value, out);
                         } else {

@@ -58,11 +58,12 @@ fn reference(x: &[f32], kernel: &[f32], bias: &[f32], geometry: &Geometry2d) -> 
 fn geometries() -> impl Strategy<Value = Geometry2d> {
     let size = |range: Range<usize>| (range.clone(), range);
     let sides = (0..4_usize, 0..4_usize, 0..4_usize, 0..4_usize);
-    (1..3_usize, size(1..14), size(1..40), sides).prop_filter_map(
+    let dilation = prop_oneof![2 => Just((1, 1)), 1 => (1..4_usize, 1..4_usize)];
+    (1..3_usize, size(1..14), size(1..40), sides, dilation).prop_filter_map(
         "the window is larger than the input",
-        |(n, (h, w), (c, k), (top, bottom, left, right))| {
+        |(n, (h, w), (c, k), (top, bottom, left, right), dilation)| {
             let padding = Padding::Explicit { top, bottom, left, right };
-            Window2d::new(3).padding(padding).conv(&[n, h, w, c], &[3, 3, c, k]).ok()
+            Window2d::new(3).dilation(dilation).padding(padding).conv(&[n, h, w, c], &[3, 3, c, k]).ok()
         },
     )
 }
@@ -71,7 +72,7 @@ fn geometries() -> impl Strategy<Value = Geometry2d> {
 fn whole_tiles(geometry: &Geometry2d, side: usize) -> Geometry2d {
     let mut whole = *geometry;
     for axis in [&mut whole.rows, &mut whole.cols] {
-        let more = axis.output.next_multiple_of(side) - axis.output;
+        let more = axis.output.next_multiple_of(side * axis.dilation) - axis.output;
         (axis.output, axis.pad_after) = (axis.output + more, axis.pad_after + more);
     }
     whole
@@ -82,7 +83,10 @@ fn largest_of_tiles(sizes: &[f64], whole: &Geometry2d, geometry: &Geometry2d, si
     let tile = |geometry: &Geometry2d, index: usize| {
         let [_, height, width, depth] = geometry.output_shape();
         let (row, col) = (index / depth / width, index / depth % width);
-        (row / height, row % height / side, col / side, index % depth)
+        let [(down, row_phase), (right, col_phase)] =
+            [(geometry.rows.dilation, row % height), (geometry.cols.dilation, col)]
+                .map(|(dilation, at)| (at / (side * dilation), at % dilation));
+        (row / height, (down, row_phase), (right, col_phase), index % depth)
     };
     let mut largest = std::collections::HashMap::new();
     for (index, &size) in sizes.iter().enumerate() {
@@ -184,18 +188,21 @@ proptest! {
 /// Layers that are split by bands and by filters, with channels that fill vectors and that do not.
 fn layers() -> impl Iterator<Item = Geometry2d> {
     let layers = [
-        (1, 7, 9, 96, 80),
-        (2, 13, 6, 70, 65),
-        (3, 33, 20, 33, 17),
-        (1, 10, 200, 48, 40),
-        (5, 4, 4, 130, 34),
+        (1, 7, 9, 96, 80, 1),
+        (2, 13, 6, 70, 65, 1),
+        (3, 33, 20, 33, 17, 1),
+        (1, 10, 200, 48, 40, 1),
+        (5, 4, 4, 130, 34, 1),
         // So many filters that two threads transform the tiles apart, and five together.
-        (1, 7, 7, 64, 300),
+        (1, 7, 7, 64, 300, 1),
         // In slices of the channels.
-        (1, 24, 23, 450, 6),
+        (1, 24, 23, 450, 6, 1),
+        // Dilated.
+        (2, 33, 20, 33, 17, 2),
+        (1, 14, 13, 96, 80, 3),
     ];
-    layers.into_iter().map(|(n, h, w, c, k)| {
-        let window = Window2d::new(3).padding(Padding::Same);
+    layers.into_iter().map(|(n, h, w, c, k, dilation)| {
+        let window = Window2d::new(3).dilation(dilation).padding(Padding::Same);
         window.conv(&[n, h, w, c], &[3, 3, c, k]).unwrap()
     })
 }

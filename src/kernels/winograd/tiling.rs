@@ -2,10 +2,14 @@
 
 use std::ops::Range;
 
-use crate::geometry::Geometry2d;
+use crate::geometry::{Geometry2d, WindowAxis};
 
-/// The output of a convolution as square tiles of `size` outputs a side, row by row and image by image. A *band* is
-/// one row of tiles; the last band of an image and the last tile of a band may reach over the edge.
+/// The output of a convolution as square tiles of `size` outputs a side, band by band and image by image. The last tiles
+/// of a band, and of an image, may reach over the edge, or lie beyond it.
+///
+/// Of a dilated window, outputs meet only every `dilation`-th input: they fall into `dilation x dilation` phases, each a
+/// plain convolution of its own. A tile is of one phase, its outputs lie `dilation` apart; a *band* is one row of the tiles
+/// of all phases, and so whole rows of the output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiling {
     pub(super) geometry: Geometry2d,
@@ -26,8 +30,10 @@ pub(super) struct Place {
 
 impl Tiling {
     pub(super) fn new(geometry: &Geometry2d, size: usize) -> Self {
-        let [_, height, width, _] = geometry.output_shape();
-        Tiling { geometry: *geometry, size, rows: height.div_ceil(size), cols: width.div_ceil(size) }
+        let Geometry2d { rows, cols, .. } = *geometry;
+        let tiles = |axis: WindowAxis| axis.output.div_ceil(size * axis.dilation);
+        let phases = rows.dilation * cols.dilation;
+        Tiling { geometry: *geometry, size, rows: tiles(rows), cols: tiles(cols) * phases }
     }
 
     /// The bands of all images.
@@ -40,17 +46,30 @@ impl Tiling {
         self.bands() * self.cols
     }
 
+    /// From an output of a tile to the next below it and beside it.
+    #[inline(always)]
+    pub(super) fn steps(&self) -> [usize; 2] {
+        [self.geometry.rows.dilation, self.geometry.cols.dilation]
+    }
+
     /// Where tile `tile` lies.
     #[inline(always)]
     pub(super) fn place(&self, tile: usize) -> Place {
-        let (band, col) = (tile / self.cols, tile % self.cols);
-        Place { image: band / self.rows, row: band % self.rows * self.size, col: col * self.size }
+        let (band, tile) = (tile / self.cols, tile % self.cols);
+        let (image, band) = (band / self.rows, band % self.rows);
+        if self.steps() == [1, 1] {
+            return Place { image, row: band * self.size, col: tile * self.size };
+        }
+        let [down, right] = self.steps();
+        let (phase, tile) = (tile % (down * right), tile / (down * right));
+        let row = band * self.size * down + phase / right;
+        Place { image, row, col: tile * self.size * right + phase % right }
     }
 
     /// The rows of the output, counted through all images, in the bands before `band`.
     pub(super) fn output_rows_before(&self, band: usize) -> usize {
-        let height = self.geometry.rows.output;
-        band / self.rows * height + (band % self.rows * self.size).min(height)
+        let (height, [down, _]) = (self.geometry.rows.output, self.steps());
+        band / self.rows * height + (band % self.rows * self.size * down).min(height)
     }
 
     /// The elements of the output in the bands `bands`: they lie together.
@@ -59,10 +78,17 @@ impl Tiling {
         self.output_rows_before(bands.start) * row..self.output_rows_before(bands.end) * row
     }
 
-    /// The rows and columns of the output that a tile covers, those beyond the edge left out.
+    /// The rows and columns of outputs that a tile has, those beyond the edge left out.
     #[inline(always)]
     pub(super) fn covered(&self, place: Place) -> (usize, usize) {
-        let [_, height, width, _] = self.geometry.output_shape();
-        (self.size.min(height - place.row), self.size.min(width - place.col))
+        let Geometry2d { rows, cols, .. } = self.geometry;
+        (self.size.min(left(rows, place.row)), self.size.min(left(cols, place.col)))
     }
+}
+
+/// How many outputs from `first` on belong to one phase.
+#[inline(always)]
+fn left(axis: WindowAxis, first: usize) -> usize {
+    let left = axis.output.saturating_sub(first);
+    if axis.dilation == 1 { left } else { left.div_ceil(axis.dilation) }
 }
