@@ -20,7 +20,7 @@ use super::kernel_matrix::KernelMatrix;
 use super::panels::PackedMatrix;
 use super::patches::Patches;
 use super::plan::Algorithm;
-use super::winograd::{self, TileSize, WinogradKernel};
+use super::winograd::{self, WinogradKernel};
 use super::{depthwise, direct};
 use crate::Element;
 use crate::geometry::Geometry2d;
@@ -32,8 +32,8 @@ pub(crate) use kernel_gradient::backward_kernel;
 #[derive(Clone, Debug, Default)]
 pub struct PreparedKernel<T: Copy + Default + 'static> {
     plain: OnceLock<PackedKernel<T>>,
-    winograd_f2: OnceLock<WinogradKernel<T>>,
-    winograd_f4: OnceLock<WinogradKernel<T>>,
+    /// For tiles of each size.
+    winograd: [OnceLock<WinogradKernel<T>>; 3],
 }
 
 /// A kernel packed for plain sums.
@@ -75,17 +75,18 @@ pub(crate) fn forward<T: Element>(
     if out.is_empty() {
         return;
     }
-    let (tiles, transformed) = match Algorithm::choose::<T>(geometry) {
-        Algorithm::WinogradF2 => (TileSize::Two, &prepared.winograd_f2),
-        Algorithm::WinogradF4 => (TileSize::Four, &prepared.winograd_f4),
-        Algorithm::ImplicitGemm | Algorithm::GroupVectors => {
+    match Algorithm::choose::<T>(geometry).tiles() {
+        Some(tiles) => {
+            let transformed = &prepared.winograd[tiles as usize];
+            let transformed = transformed.get_or_init(|| WinogradKernel::new(kernel, geometry, tiles));
+            winograd::forward(input, winograd::Kernel::Packed(transformed), geometry, after, out);
+        }
+        None => {
             let patches = Patches::of_input(input, geometry);
             let packed = prepared.plain.get_or_init(|| PackedKernel::new(kernel, geometry));
-            return correlate(&patches, packed, geometry.out_channels, after, out);
+            correlate(&patches, packed, geometry.out_channels, after, out);
         }
-    };
-    let transformed = transformed.get_or_init(|| WinogradKernel::new(kernel, geometry, tiles));
-    winograd::forward(input, winograd::Kernel::Packed(transformed), geometry, after, out);
+    }
 }
 
 /// The same with a kernel that is used once: nothing is prepared that is not used at once.

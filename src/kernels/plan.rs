@@ -30,6 +30,8 @@ pub enum Algorithm {
     WinogradF2,
     /// Winograd's F(4x4, 3x3): 36 products for the 144 of a tile of 4x4 outputs.
     WinogradF4,
+    /// The same idea for windows that move by two: 81 products for the 144 of a tile of 4x4 outputs.
+    WinogradStrided,
 }
 
 impl Algorithm {
@@ -41,7 +43,18 @@ impl Algorithm {
         match winograd::choose::<T>(geometry) {
             Some(TileSize::Two) => Algorithm::WinogradF2,
             Some(TileSize::Four) => Algorithm::WinogradF4,
+            Some(TileSize::Strided) => Algorithm::WinogradStrided,
             None => Algorithm::ImplicitGemm,
+        }
+    }
+
+    /// The tiles of Winograd's.
+    pub(super) fn tiles(self) -> Option<TileSize> {
+        match self {
+            Algorithm::ImplicitGemm | Algorithm::GroupVectors => None,
+            Algorithm::WinogradF2 => Some(TileSize::Two),
+            Algorithm::WinogradF4 => Some(TileSize::Four),
+            Algorithm::WinogradStrided => Some(TileSize::Strided),
         }
     }
 }
@@ -53,6 +66,7 @@ impl fmt::Display for Algorithm {
             Algorithm::GroupVectors => "group vectors",
             Algorithm::WinogradF2 => "Winograd F(2x2,3x3)",
             Algorithm::WinogradF4 => "Winograd F(4x4,3x3)",
+            Algorithm::WinogradStrided => "Winograd F(4x4,3x3) by two",
         })
     }
 }
@@ -81,14 +95,15 @@ impl Plan {
     /// The plan for a convolution of `T`.
     pub(crate) fn new<T: Element>(geometry: &Geometry2d) -> Self {
         let algorithm = Algorithm::choose::<T>(geometry);
-        let (workspace_bytes, cost) = match algorithm {
-            Algorithm::ImplicitGemm => {
+        let (workspace_bytes, cost) = match algorithm.tiles() {
+            Some(tiles) => winograd::forecast::<T>(geometry, tiles),
+            None if algorithm == Algorithm::GroupVectors => {
+                (0, GROUP_VECTORS * geometry.multiplications() as f64)
+            }
+            None => {
                 let patches = Patches::of_input(&[], geometry);
                 (direct::workspace_bytes::<T>(&patches, geometry), direct::cost::<T>(geometry))
             }
-            Algorithm::GroupVectors => (0, GROUP_VECTORS * geometry.multiplications() as f64),
-            Algorithm::WinogradF2 => winograd::forecast::<T>(geometry, TileSize::Two),
-            Algorithm::WinogradF4 => winograd::forecast::<T>(geometry, TileSize::Four),
         };
         let vectors = T::vectors(isa());
         let tile = [MR, vectors.panel * vectors.lanes];

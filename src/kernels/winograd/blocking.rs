@@ -33,9 +33,9 @@ pub(super) struct Blocking {
 /// How many channels are summed over at a time, and what follows from that.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slice {
-    points: usize,
-    /// The distance between the points of a transformed tile: the channels, in whole lines.
-    pub(super) point_stride: usize,
+    terms: usize,
+    /// The distance between the terms of a transformed tile: the channels, in whole lines.
+    pub(super) term_stride: usize,
     /// The distance between transformed tiles.
     pub(super) tile_stride: usize,
     /// The distance between tiles of products.
@@ -55,8 +55,7 @@ pub(super) enum Split {
 impl Blocking {
     pub(super) fn new<T: Element>(isa: Isa, tiling: &Tiling, threads: usize) -> Self {
         let channels = tiling.geometry.in_channels;
-        let points = (tiling.size + 2) * (tiling.size + 2);
-        let kernel_stays = kernel_bytes::<T>(tiling, points) <= L2_BYTES / 2;
+        let kernel_stays = kernel_bytes::<T>(tiling) <= L2_BYTES / 2;
         let few = FEW_TILES.max(FEW_TILES_A_LANE * T::lanes(isa));
         let most_slices = if kernel_stays { 1 } else { channels.div_ceil(FEW_CHANNELS).max(1) };
         let slice = |count: usize| Slice::new::<T>(tiling, channels.div_ceil(count));
@@ -68,7 +67,7 @@ impl Blocking {
         let block = near.clamp(few, MANY_TILES).min(slice.most_tiles::<T>());
         let together = (slice.tiles_bytes::<T>() / slice.tile_bytes::<T>()).clamp(1, MANY_TILES);
         // Of a kernel that is taken in slices, threads had better read different parts.
-        let few = if slice.point_stride < channels { block } else { FEW_TILES };
+        let few = if slice.term_stride < channels { block } else { FEW_TILES };
         let enough = tiling.tiles().div_ceil(threads) >= few;
         let split = if kernel_stays || enough || together < tiling.cols {
             Split::Bands { tasks: tasks(tiling, block, threads), block }
@@ -82,10 +81,9 @@ impl Blocking {
     /// For a kernel that is used once, and transformed a group at a time: all tiles at once. `None` if they are more than
     /// the kernel.
     pub(super) fn once<T: Element>(tiling: &Tiling) -> Option<Self> {
-        let points = (tiling.size + 2) * (tiling.size + 2);
         let slice = Slice::new::<T>(tiling, tiling.geometry.in_channels);
         let tiles = tiling.tiles() * slice.tile_stride * size_of::<T>();
-        let fewer = tiles < kernel_bytes::<T>(tiling, points) && tiles <= ONCE_BYTES;
+        let fewer = tiles < kernel_bytes::<T>(tiling) && tiles <= ONCE_BYTES;
         let split = Split::Filters { bands: tiling.bands() };
         fewer.then_some(Blocking { split, slice })
     }
@@ -100,21 +98,20 @@ impl Blocking {
             }
             Split::Filters { bands } => bands * tiling.cols,
         };
-        tiles * slice.tile_bytes::<T>() + size_of::<T>() * input_scratch(slice.points, slice.point_stride)
+        tiles * slice.tile_bytes::<T>() + size_of::<T>() * input_scratch(slice.terms, slice.term_stride)
     }
 }
 
 impl Slice {
     pub(super) fn new<T>(tiling: &Tiling, channels: usize) -> Self {
-        let points = (tiling.size + 2) * (tiling.size + 2);
-        let point_stride = channels.next_multiple_of(LINE);
-        let tile_stride = off_pages::<T>(points * point_stride);
-        Slice { points, point_stride, tile_stride, product_stride: points * GROUP }
+        let (terms, product_stride) = (tiling.size.terms(), tiling.size.points() * GROUP);
+        let term_stride = channels.next_multiple_of(LINE);
+        Slice { terms, term_stride, tile_stride: off_pages::<T>(terms * term_stride), product_stride }
     }
 
     /// The slices of so many channels.
     pub(super) fn of(self, channels: usize) -> impl Iterator<Item = Range<usize>> {
-        let slice = self.point_stride.max(1);
+        let slice = self.term_stride.max(1);
         (0..channels).step_by(slice).map(move |first| first..channels.min(first + slice))
     }
 
@@ -125,7 +122,7 @@ impl Slice {
 
     /// The scratch for all tiles of a block.
     fn tiles_bytes<T>(self) -> usize {
-        SCRATCH_BYTES.saturating_sub(size_of::<T>() * input_scratch(self.points, self.point_stride))
+        SCRATCH_BYTES.saturating_sub(size_of::<T>() * input_scratch(self.terms, self.term_stride))
     }
 
     /// The tiles of a block that fit in it, though a block turn out half as large again.
@@ -135,9 +132,9 @@ impl Slice {
 }
 
 /// The bytes of the transformed kernel.
-fn kernel_bytes<T>(tiling: &Tiling, points: usize) -> usize {
+fn kernel_bytes<T>(tiling: &Tiling) -> usize {
     let [_, _, channels, filters] = tiling.geometry.kernel_shape();
-    size_of::<T>() * points * channels * filters
+    size_of::<T>() * tiling.size.terms() * channels * filters
 }
 
 /// The tiles of a block, about `block`, so that the blocks of `tiles` are equal but for a few tiles.

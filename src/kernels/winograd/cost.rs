@@ -11,7 +11,7 @@ use crate::kernels::threads::threads;
 use crate::{Accuracy, Element};
 
 /// What an implementation costs beyond its multiplications, all in multiplications at the processor's best speed.
-/// Measured on Zen 3, `sums` on Sapphire Rapids, `kernel` on Zen 5.
+/// Measured on Zen 3, `sums` on Sapphire Rapids, `kernel` and those of strided tiles on Zen 5.
 struct Costs {
     /// To transform a channel of a tile.
     input: f64,
@@ -21,12 +21,22 @@ struct Costs {
     kernel: f64,
     /// To transform the sums of a channel and filter back into a kernel's gradient.
     sums: f64,
+    /// How much of reading the transformed kernel the products do not hide.
+    reading: f64,
     size: TileSize,
 }
 
-const COSTS: [Costs; 2] = [
-    Costs { input: 190.0, output: 85.0, kernel: 300.0, sums: 300.0, size: TileSize::Two },
-    Costs { input: 600.0, output: 340.0, kernel: 400.0, sums: 550.0, size: TileSize::Four },
+const COSTS: [Costs; 3] = [
+    Costs { input: 190.0, output: 85.0, kernel: 300.0, sums: 300.0, reading: 1.0, size: TileSize::Two },
+    Costs { input: 600.0, output: 340.0, kernel: 400.0, sums: 550.0, reading: 1.0, size: TileSize::Four },
+    Costs {
+        input: 1860.0,
+        output: 300.0,
+        kernel: 1700.0,
+        sums: 600.0,
+        reading: 0.2,
+        size: TileSize::Strided,
+    },
 ];
 /// What a multiplication costs in the kernel's gradient as plain sums.
 const GRADIENT_PRODUCT: f64 = 1.15;
@@ -55,23 +65,22 @@ pub(crate) fn choose_gradient<T: Element>(geometry: &Geometry2d) -> Option<TileS
 
 /// The tiles of the least `cost`, if that is a gain over plain sums.
 fn fastest(geometry: &Geometry2d, cost: impl Fn(&Costs) -> f64, plain: impl Fn() -> f64) -> Option<TileSize> {
-    if !suits(geometry) {
-        return None;
-    }
-    let costs = COSTS.iter().map(|costs| (cost(costs), costs.size));
+    let suited = COSTS.iter().filter(|costs| suits(geometry, costs.size));
+    let costs = suited.map(|costs| (cost(costs), costs.size));
     let (cost, best) = costs.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (cost * GAIN < plain()).then_some(best)
 }
 
-fn suits(geometry: &Geometry2d) -> bool {
-    let plain = |axis: WindowAxis| axis.kernel == 3 && axis.stride == 1;
+fn suits(geometry: &Geometry2d, size: TileSize) -> bool {
+    let moves = |axis: WindowAxis| axis.stride == size.stride() && (axis.stride == 1 || axis.dilation == 1);
+    let plain = |axis: WindowAxis| axis.kernel == 3 && moves(axis);
     let allowed = geometry.accuracy == Accuracy::Fast;
     allowed && plain(geometry.rows) && plain(geometry.cols) && geometry.groups == 1
 }
 
 /// The scratch of a thread in bytes, and the time in multiplications at the processor's best speed.
 pub(crate) fn forecast<T: Element>(geometry: &Geometry2d, size: TileSize) -> (usize, f64) {
-    let tiling = Tiling::new(geometry, size.outputs());
+    let tiling = Tiling::new(geometry, size);
     let threads = threads(geometry.multiplications() as usize);
     let bytes = Blocking::new::<T>(isa(), &tiling, threads).scratch_bytes::<T>(&tiling);
     let cost = COSTS.iter().find(|costs| costs.size == size).map_or(0.0, |costs| costs.of::<T>(geometry));
@@ -80,9 +89,11 @@ pub(crate) fn forecast<T: Element>(geometry: &Geometry2d, size: TileSize) -> (us
 
 impl Costs {
     fn of<T: Element>(&self, geometry: &Geometry2d) -> f64 {
-        let weights = self.size.points() as f64 * channels_times_filters(geometry);
-        let times = (self.tiles(geometry) / MANY_TILES as f64).max(1.0);
-        self.of_tiles(geometry) + reading_cost::<T>(weights, times)
+        let weights = self.size.terms() as f64 * channels_times_filters(geometry);
+        // Tiles that a block has room for.
+        let block = MANY_TILES * TileSize::Four.terms() / self.size.terms().max(TileSize::Four.terms());
+        let times = (self.tiles(geometry) / block as f64).max(1.0);
+        self.of_tiles(geometry) + self.reading * reading_cost::<T>(weights, times)
     }
 
     fn of_once(&self, geometry: &Geometry2d) -> f64 {
@@ -92,20 +103,20 @@ impl Costs {
     /// The cost of the tiles themselves: their products and transforms.
     fn of_tiles(&self, geometry: &Geometry2d) -> f64 {
         let [channels, filters] = [geometry.in_channels, geometry.out_channels].map(|n| n as f64);
-        let products = PRODUCT * self.size.points() as f64 * (channels + START) * filters;
+        let products = PRODUCT * self.size.terms() as f64 * (channels + START) * filters;
         self.tiles(geometry) * (products + channels * self.input + filters * self.output)
     }
 
     fn tiles(&self, geometry: &Geometry2d) -> f64 {
-        Tiling::new(geometry, self.size.outputs()).tiles() as f64
+        Tiling::new(geometry, self.size).tiles() as f64
     }
 
     fn of_gradient<T: Element>(&self, geometry: &Geometry2d) -> f64 {
         let [channels, filters] = [geometry.in_channels, geometry.out_channels].map(|n| n as f64);
-        let tiles = Tiling::new(geometry, self.size.outputs()).tiles();
+        let tiles = Tiling::new(geometry, self.size).tiles();
         let (blocks, backs) = Summing::new::<T>(geometry, self.size).blocks_and_backs(tiles);
         let [tiles, blocks, backs] = [tiles, blocks, backs].map(|n| n as f64);
-        let products = PRODUCT * self.size.points() as f64 * (tiles + blocks * START) * channels * filters;
+        let products = PRODUCT * self.size.terms() as f64 * (tiles + blocks * START) * channels * filters;
         products
             + tiles * (channels * self.input + filters * self.output)
             + backs * channels * filters * self.sums
@@ -140,6 +151,18 @@ mod tests {
     }
 
     #[test]
+    fn strided_layers_need_whole_tiles_and_filters() {
+        let chosen = |side, channels, filters| {
+            let window = Window2d::new(3).strides(2).padding(Padding::Same);
+            choose::<f32>(&window.conv(&[1, side, side, channels], &[3, 3, channels, filters]).unwrap())
+        };
+        assert_eq!(chosen(56, 64, 128), Some(TileSize::Strided));
+        assert_eq!(chosen(56, 128, 128), Some(TileSize::Strided));
+        assert_eq!(chosen(14, 512, 512), None);
+        assert_eq!(chosen(224, 3, 32), None);
+    }
+
+    #[test]
     fn a_kernel_that_is_used_once_wants_more_tiles() {
         let chosen = |batch, side, channels| {
             let window = Window2d::new(3).padding(Padding::Same);
@@ -163,10 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_windows_of_3x3_qualify() {
+    fn only_windows_of_3x3_qualify() {
         let shapes = (&[1, 56, 56, 64], &[3, 3, 64, 64]);
         assert!(choose::<f32>(&Window2d::new(3).conv(shapes.0, shapes.1).unwrap()).is_some());
-        assert_eq!(choose::<f32>(&Window2d::new(3).strides(2).conv(shapes.0, shapes.1).unwrap()), None);
+        let strides = |strides| Window2d::new(3).strides(strides).conv(shapes.0, shapes.1).unwrap();
+        assert_eq!(choose::<f32>(&strides((2, 2))), None);
+        assert_eq!(choose::<f32>(&strides((1, 2))), None);
+        assert_eq!(choose::<f32>(&strides((3, 3))), None);
         assert!(choose::<f32>(&Window2d::new(3).dilation(2).conv(shapes.0, shapes.1).unwrap()).is_some());
         // One output of a tile in four.
         assert_eq!(choose::<f32>(&Window2d::new(3).dilation(27).conv(shapes.0, shapes.1).unwrap()), None);

@@ -1,7 +1,6 @@
 //! The forward pass, block by block, and of a large kernel slice by slice of the channels: fewer channels leave room for more
 //! tiles, which read the kernel less often.
 
-use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::TileSize;
@@ -9,7 +8,6 @@ use super::blocking::{Blocking, Slice, Split, even_block};
 use super::input::{InputScratch, InputTransform};
 use super::kernel::{GROUP, GroupPanels, OneGroup, WinogradKernel, group_of};
 use super::output::{OutputTransform, Positions};
-use super::points::{Four, Transform, Two};
 use super::tiling::Tiling;
 use crate::Element;
 use crate::geometry::Geometry2d;
@@ -30,7 +28,7 @@ const NEAR_BYTES: usize = 3 << 19;
 const FEW_GROUPS: usize = 4;
 
 /// The convolution of `input` with `kernel`, as [`conv::forward`](crate::kernels::conv::forward) has it, for kernels
-/// of 3x3 that move by one, without groups.
+/// of 3x3 that move as the tiles ask for, without groups.
 ///
 /// An infinity or a NaN of the input reaches every output of the tiles that see it.
 pub(crate) fn forward<T: Element>(
@@ -44,7 +42,7 @@ pub(crate) fn forward<T: Element>(
         Kernel::Packed(packed) => (packed.isa, packed.size),
         Kernel::Once(_, size) => (isa(), size),
     };
-    let tiling = Tiling::new(geometry, size.outputs());
+    let tiling = Tiling::new(geometry, size);
     let threads = threads(geometry.multiplications() as usize);
     let blocking = match kernel {
         Kernel::Packed(_) => Blocking::new::<T>(isa, &tiling, threads),
@@ -56,11 +54,7 @@ pub(crate) fn forward<T: Element>(
             }
         },
     };
-    let problem = Problem { input, kernel, isa, size, after, tiling, blocking, parallel: threads > 1 };
-    match size {
-        TileSize::Two => problem.forward::<Two, 2, 4>(out),
-        TileSize::Four => problem.forward::<Four, 4, 6>(out),
-    }
+    Problem { input, kernel, isa, after, tiling, blocking, parallel: threads > 1 }.forward(out);
 }
 
 /// A kernel of 3x3.
@@ -76,7 +70,6 @@ struct Problem<'a, T: Element> {
     input: &'a [T],
     kernel: Kernel<'a, T>,
     isa: Isa,
-    size: TileSize,
     after: Epilogue<'a, T>,
     tiling: Tiling,
     blocking: Blocking,
@@ -84,13 +77,13 @@ struct Problem<'a, T: Element> {
 }
 
 impl<T: Element> Problem<'_, T> {
-    fn forward<X: Transform<M, N>, const M: usize, const N: usize>(&self, out: &mut [T]) {
+    fn forward(&self, out: &mut [T]) {
         let start = |band| self.tiling.output_of(0..band).end;
         match self.blocking.split {
             Split::Bands { tasks, block } => {
                 let first = |task| task * self.tiling.bands() / tasks;
                 each_piece(self.parallel, 0..tasks, out, &|task| start(first(task)), &|task, piece| {
-                    self.bands::<X, M, N>(first(task)..first(task + 1), block, piece);
+                    self.bands(first(task)..first(task + 1), block, piece);
                     (self.after.finish)(piece);
                 });
             }
@@ -98,19 +91,14 @@ impl<T: Element> Problem<'_, T> {
                 let all = self.tiling.bands();
                 let steps = |step: usize| start(all.min(step * bands));
                 each_piece(false, 0..all.div_ceil(bands), out, &steps, &|step, piece| {
-                    self.shares::<X, M, N>(step * bands..all.min((step + 1) * bands), piece);
+                    self.shares(step * bands..all.min((step + 1) * bands), piece);
                 });
             }
         }
     }
 
     /// All filters of the bands `bands`, which `out` holds, on this thread.
-    fn bands<X: Transform<M, N>, const M: usize, const N: usize>(
-        &self,
-        bands: Range<usize>,
-        block: usize,
-        out: &mut [T],
-    ) {
+    fn bands(&self, bands: Range<usize>, block: usize, out: &mut [T]) {
         let tiles = bands.start * self.tiling.cols..bands.end * self.tiling.cols;
         let after = self.after.part(self.tiling.output_of(bands.clone()));
         let depth = self.tiling.geometry.out_channels;
@@ -121,15 +109,15 @@ impl<T: Element> Problem<'_, T> {
                 let tiles = first..tiles.end.min(first + block);
                 let transformed = room(transformed, tiles.len() * self.blocking.slice.tile_stride);
                 for channels in self.blocking.slice.of(self.tiling.geometry.in_channels) {
-                    self.transform_input::<X, M, N>(first, &channels, input, transformed);
-                    self.filters::<X, M, N>((&tiles, &channels, transformed), groups, after, &mut out);
+                    self.transform_input(first, &channels, input, transformed);
+                    self.filters((&tiles, &channels, transformed), groups, after, &mut out);
                 }
             }
         });
     }
 
     /// All filters of the bands `bands`, which `out` holds, shared by all threads.
-    fn shares<X: Transform<M, N>, const M: usize, const N: usize>(&self, bands: Range<usize>, out: &mut [T]) {
+    fn shares(&self, bands: Range<usize>, out: &mut [T]) {
         let Slice { tile_stride, .. } = self.blocking.slice;
         let depth = self.tiling.geometry.out_channels;
         let tiles = bands.start * self.tiling.cols..bands.end * self.tiling.cols;
@@ -145,20 +133,20 @@ impl<T: Element> Problem<'_, T> {
             for channels in self.blocking.slice.of(self.tiling.geometry.in_channels) {
                 each_chunk(self.parallel, shared, tile_stride, |tile, out| {
                     with_kept(|Scratch { input, .. }: &mut Scratch<T>| {
-                        self.transform_input::<X, M, N>(tiles.start + tile, &channels, input, out);
+                        self.transform_input(tiles.start + tile, &channels, input, out);
                     });
                 });
                 each_columns(self.parallel, Rows::new(out, depth), 0, share, &|filters, out| {
                     with_kept(|Scratch { input, transformed, groups }: &mut Scratch<T>| {
                         let transformed: &[T] = if apart {
                             let own = room(transformed, size);
-                            self.transform_input::<X, M, N>(tiles.start, &channels, input, own);
+                            self.transform_input(tiles.start, &channels, input, own);
                             own
                         } else {
                             &*shared
                         };
                         let mut out = self.positions(&bands, filters, out);
-                        self.filters::<X, M, N>((&tiles, &channels, transformed), groups, after, &mut out);
+                        self.filters((&tiles, &channels, transformed), groups, after, &mut out);
                     });
                 });
             }
@@ -178,7 +166,7 @@ impl<T: Element> Problem<'_, T> {
     }
 
     /// What the `channels` of the tiles, which `transformed` holds, come to in the filters of `out`.
-    fn filters<X: Transform<M, N>, const M: usize, const N: usize>(
+    fn filters(
         &self,
         (tiles, channels, transformed): (&Range<usize>, &Range<usize>, &[T]),
         Groups { once, products }: &mut Groups<T>,
@@ -188,12 +176,12 @@ impl<T: Element> Problem<'_, T> {
         let products = room(products, tiles.len() * self.blocking.slice.product_stride);
         for group in out.filters.start / GROUP..out.filters.end.div_ceil(GROUP) {
             self.multiply(group, channels, transformed, once, products);
-            self.transform_output::<X, M, N>(tiles.start, (group, channels, products), after, out);
+            self.transform_output(tiles.start, (group, channels, products), after, out);
         }
     }
 
     /// Transforms these channels of the tiles from `first` on.
-    fn transform_input<X: Transform<M, N>, const M: usize, const N: usize>(
+    fn transform_input(
         &self,
         first: usize,
         channels: &Range<usize>,
@@ -201,9 +189,8 @@ impl<T: Element> Problem<'_, T> {
         out: &mut [T],
     ) {
         let (source, tiling, slice) = (self.input, &self.tiling, self.blocking.slice);
-        let (channels, transform) = (channels.clone(), PhantomData::<X>);
-        let work = InputTransform { source, tiling, first, channels, out, slice, scratch, transform };
-        T::dispatch(self.isa, work);
+        let channels = channels.clone();
+        T::dispatch(self.isa, InputTransform { source, tiling, first, channels, out, slice, scratch });
     }
 
     /// The groups of filters.
@@ -220,34 +207,36 @@ impl<T: Element> Problem<'_, T> {
         once: &mut OneGroup<T>,
         products: &mut [T],
     ) {
-        let Slice { tile_stride, product_stride, point_stride, .. } = self.blocking.slice;
+        let (Slice { tile_stride, product_stride, term_stride, .. }, size) =
+            (self.blocking.slice, self.tiling.size);
         let mut out = Rows::new(products, product_stride);
         let rows = &[Series::dense(out.len(), tile_stride)];
         // The products of the channels from `first` of `transformed` on with these rows of the panels.
-        let mut products = |first: usize, panels: GroupPanels<'_, T>, channels: Range<usize>, finish| {
+        let mut products = |first: usize, panels: GroupPanels<'_, T>, channels: Range<usize>, adds: bool| {
             let runs = Runs::one(channels.len());
-            for point in 0..self.size.points() {
-                let values = &transformed[point * point_stride + first..];
+            for term in 0..size.terms() {
+                let (point, starts) = size.point_of(term);
+                let finish = if starts && !adds { Finish::PLAIN } else { Finish::ADD };
+                let values = &transformed[term * term_stride + first..];
                 let left = Left::Runs { values, rows, runs, live_from: None };
-                let right = panels.at(point, channels.clone());
+                let right = panels.at(term, channels.clone());
                 let (columns, out, place) = (0..panels.filters, &mut out, point * GROUP);
                 Block { left, right, columns, out, place, finish }.compute();
             }
         };
         match self.kernel {
-            Kernel::Packed(packed) => products(0, packed.group(group), channels.clone(), Finish::PLAIN),
+            Kernel::Packed(packed) => products(0, packed.group(group), channels.clone(), false),
             Kernel::Once(kernel, size) => {
                 let near = size_of_val(transformed) <= NEAR_BYTES;
                 once.transform(kernel, group, (size, near), |channels, panels| {
-                    let finish = if channels.start == 0 { Finish::PLAIN } else { Finish::ADD };
-                    products(channels.start, panels, 0..channels.len(), finish);
+                    products(channels.start, panels, 0..channels.len(), channels.start > 0);
                 });
             }
         }
     }
 
     /// Transforms the products of a group and some channels back, and does what comes `after` in registers.
-    fn transform_output<X: Transform<M, N>, const M: usize, const N: usize>(
+    fn transform_output(
         &self,
         first: usize,
         (group, channels, products): (usize, &Range<usize>, &[T]),
@@ -259,11 +248,8 @@ impl<T: Element> Problem<'_, T> {
         let (adds, ends) = (channels.start > 0, channels.end == in_channels);
         let after = if ends { after } else { Epilogue::bias(after.bias) };
         let after = Epilogue { bias: after.bias.filter(|_| !adds), ..after };
-        let (tiling, transform) = (&self.tiling, PhantomData::<X>);
-        T::dispatch(
-            self.isa,
-            OutputTransform { products, tiling, first, filters, adds, after, out, transform },
-        );
+        let tiling = &self.tiling;
+        T::dispatch(self.isa, OutputTransform { products, tiling, first, filters, adds, after, out });
     }
 }
 

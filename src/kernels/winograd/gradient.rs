@@ -7,15 +7,14 @@
 //!
 //! where the sums over tiles are a product of matrices at every point.
 
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::TileSize;
 use super::blocking::Slice;
 use super::input::{InputScratch, InputTransform, LINE};
-use super::kernel::{GROUP, group_len, group_of, point_len};
-use super::points::{Four, KernelTransform, Transform, Two};
+use super::kernel::{GROUP, group_len, group_of, term_len};
+use super::points::{Four, Outputs, Strided, Terms, Two};
 use super::tiling::Tiling;
 use crate::Element;
 use crate::geometry::Geometry2d;
@@ -48,7 +47,7 @@ const PIECES: usize = 16;
 const PIECE_TILES: usize = 64;
 const APART_BYTES: usize = 24 << 20;
 
-/// The gradient of a kernel of 3x3 that moves by one, without groups, as
+/// The gradient of a kernel of 3x3 that moves as the tiles ask for, without groups, as
 /// [`conv::backward_kernel`](crate::kernels::conv::backward_kernel) has it.
 pub(crate) fn backward_kernel<T: Element>(
     input: &[T],
@@ -68,13 +67,9 @@ pub(super) fn sum_up<T: Element>(
     (size, summing): (TileSize, Summing),
     out: &mut [T],
 ) {
-    let tiling = Tiling::new(geometry, size.outputs());
+    let tiling = Tiling::new(geometry, size);
     let threads = threads(geometry.multiplications() as usize);
-    let problem = Problem { input, grad, tiling, isa: isa(), size, summing, threads };
-    match size {
-        TileSize::Two => problem.compute::<Two, 2, 4>(out),
-        TileSize::Four => problem.compute::<Four, 4, 6>(out),
-    }
+    Problem { input, grad, tiling, isa: isa(), summing, threads }.compute(out);
 }
 
 /// How the products of tiles become sums: a matter of the problem's size alone, since it shows in the result.
@@ -89,12 +84,12 @@ pub(super) struct Summing {
 
 impl Summing {
     pub(super) fn new<T>(geometry: &Geometry2d, size: TileSize) -> Self {
-        let (points, tiles) = (size.points(), Tiling::new(geometry, size.outputs()).tiles());
+        let tiles = Tiling::new(geometry, size).tiles();
         let [channels, filters] = [geometry.in_channels, geometry.out_channels];
-        let tile = points * (channels + filters) * size_of::<T>();
+        let tile = (size.terms() * channels + size.points() * filters) * size_of::<T>();
         let panel = PANEL_BYTES / (GROUP * size_of::<T>());
         let block = |bytes: usize| (bytes / tile).min(panel).max(FEW_TILES);
-        let sums = points * channels * filters.next_multiple_of(GROUP) * size_of::<T>();
+        let sums = size.terms() * channels * filters.next_multiple_of(GROUP) * size_of::<T>();
         let once = block(BLOCK_BYTES);
         if tiles <= once || sums > SUMS_BYTES {
             return Summing { block: once, pieces: None };
@@ -119,7 +114,6 @@ struct Problem<'a, T> {
     grad: &'a [T],
     tiling: Tiling,
     isa: Isa,
-    size: TileSize,
     summing: Summing,
     threads: usize,
 }
@@ -148,7 +142,7 @@ struct Sums<T>(Vec<T>);
 impl<T: Element> Problem<'_, T> {
     /// Where there are more threads than pieces, they share the channels. Each transforms all that it needs by itself,
     /// though others need the same tiles of the gradient: to fetch those from another's cache would take longer.
-    fn compute<X: Transform<M, N>, const M: usize, const N: usize>(&self, out: &mut [T]) {
+    fn compute(&self, out: &mut [T]) {
         let Geometry2d { in_channels, out_channels: filters, .. } = self.tiling.geometry;
         let (out, bias) = out.split_at_mut(9 * in_channels * filters);
         let bias = Mutex::new(bias);
@@ -162,30 +156,25 @@ impl<T: Element> Problem<'_, T> {
             let mut bias = (channels.start == 0).then(|| bias.lock().unwrap_or_else(PoisonError::into_inner));
             let bias = bias.as_deref_mut().map_or(&mut [][..], |bias| bias);
             match self.summing.pieces {
-                Some(pieces) => self.add_up::<X, M, N>(pieces, channels, (out, bias)),
-                None => self.block_by_block::<X, M, N>(channels, (out, bias)),
+                Some(pieces) => self.add_up(pieces, channels, (out, bias)),
+                None => self.block_by_block(channels, (out, bias)),
             }
         });
     }
 
     /// The gradients of some channels: all products are added up, those of each piece by itself, and the sums transformed
     /// back.
-    fn add_up<X: Transform<M, N>, const M: usize, const N: usize>(
-        &self,
-        pieces: usize,
-        channels: Range<usize>,
-        (out, bias): (Rows<'_, T>, &mut [T]),
-    ) {
+    fn add_up(&self, pieces: usize, channels: Range<usize>, (out, bias): (Rows<'_, T>, &mut [T])) {
         let (parallel, tiles) = (self.threads > 1, self.tiling.tiles());
         let filters = self.tiling.geometry.out_channels;
-        let group_size = self.size.points() * channels.len() * GROUP;
+        let group_size = self.tiling.size.terms() * channels.len() * GROUP;
         with_kept(|Sums(sums): &mut Sums<T>| {
             let products = filters.div_ceil(GROUP) * group_size;
             let sums = room(sums, products + bias.len());
             sum::in_pieces(parallel, pieces, sums, |piece, sums| {
                 let piece = piece * tiles / pieces..(piece + 1) * tiles / pieces;
                 let (sums, bias) = sums.split_at_mut(products);
-                self.each_block::<X, M, N>(piece.clone(), channels.clone(), bias, |tiles| {
+                self.each_block(piece.clone(), channels.clone(), bias, |tiles| {
                     let finish = if tiles.first == piece.start { Finish::PLAIN } else { Finish::ADD };
                     for (group, sums) in sums.chunks_exact_mut(group_size).enumerate() {
                         self.multiply(tiles, 0..channels.len(), group, sums, finish);
@@ -197,7 +186,7 @@ impl<T: Element> Problem<'_, T> {
             each_columns(parallel, out, 0, LINE * filters, &|columns, mut out| {
                 let channels = columns.start / filters..columns.end / filters;
                 for (group, sums) in sums.chunks_exact(group_size).enumerate() {
-                    self.back::<N>(sums, channels.clone(), group, (&mut out, 0), true);
+                    self.back(sums, channels.clone(), group, (&mut out, 0), true);
                 }
             });
         });
@@ -205,19 +194,15 @@ impl<T: Element> Problem<'_, T> {
 
     /// The gradients of some channels: the products of each block of tiles are transformed back, those of a few channels
     /// and a group of filters at a time.
-    fn block_by_block<X: Transform<M, N>, const M: usize, const N: usize>(
-        &self,
-        channels: Range<usize>,
-        (mut out, bias): (Rows<'_, T>, &mut [T]),
-    ) {
+    fn block_by_block(&self, channels: Range<usize>, (mut out, bias): (Rows<'_, T>, &mut [T])) {
         let groups = self.tiling.geometry.out_channels.div_ceil(GROUP);
         with_kept(|Sums(products): &mut Sums<T>| {
-            self.each_block::<X, M, N>(0..self.tiling.tiles(), channels.clone(), bias, |tiles| {
+            self.each_block(0..self.tiling.tiles(), channels.clone(), bias, |tiles| {
                 for (first, count) in even_pieces(0..channels.len(), NEAR_CHANNELS) {
-                    let products = room(products, self.size.points() * count * GROUP);
+                    let products = room(products, self.tiling.size.terms() * count * GROUP);
                     for group in 0..groups {
                         self.multiply(tiles, first..first + count, group, products, Finish::PLAIN);
-                        self.back::<N>(products, 0..count, group, (&mut out, first), tiles.first == 0);
+                        self.back(products, 0..count, group, (&mut out, first), tiles.first == 0);
                     }
                 }
             });
@@ -226,7 +211,7 @@ impl<T: Element> Problem<'_, T> {
 
     /// Calls `f` with one block after the other of `tiles`, of these channels and all filters. Writes the sums of each filter
     /// to `bias`, unless it is empty.
-    fn each_block<X: Transform<M, N>, const M: usize, const N: usize>(
+    fn each_block(
         &self,
         tiles: Range<usize>,
         channels: Range<usize>,
@@ -234,28 +219,27 @@ impl<T: Element> Problem<'_, T> {
         mut f: impl FnMut(&Tiles<'_, T>),
     ) {
         bias.fill(T::zero());
-        let Problem { input, grad, ref tiling, isa, size, .. } = *self;
+        let Problem { input, grad, ref tiling, isa, .. } = *self;
         let slice = Slice::new::<T>(tiling, channels.len());
-        let (groups, transform) = (tiling.geometry.out_channels.div_ceil(GROUP), PhantomData::<X>);
+        let groups = tiling.geometry.out_channels.div_ceil(GROUP);
         with_kept(|Scratch { patch, inputs, grads }: &mut Scratch<T>| {
             for (first, count) in even_pieces(tiles, self.summing.block) {
                 let inputs = room(inputs, count * slice.tile_stride);
                 let (source, channels, out, scratch) = (input, channels.clone(), &mut *inputs, &mut *patch);
-                let work = InputTransform { source, tiling, first, channels, out, slice, scratch, transform };
-                T::dispatch(isa, work);
-                let group_len = group_len::<T>(isa, size, count, GROUP);
+                T::dispatch(isa, InputTransform { source, tiling, first, channels, out, slice, scratch });
+                let group_len = self.grads_len(count);
                 let grads = room(grads, groups * group_len);
                 for (group, out) in grads.chunks_exact_mut(group_len).enumerate() {
                     let (tiles, filters) = (first..first + count, self.filters(group));
                     let sums = bias.get_mut(filters.clone());
-                    T::dispatch(isa, GradTransform { grad, tiling, tiles, filters, sums, out, transform });
+                    T::dispatch(isa, GradTransform { grad, tiling, tiles, filters, sums, out });
                 }
                 f(&Tiles { first, count, inputs, slice, grads });
             }
         });
     }
 
-    /// The products of some channels and a group of filters at every point, summed over the tiles.
+    /// The products of some channels and a group of filters for every term, summed over the tiles.
     fn multiply(
         &self,
         &Tiles { count, inputs, slice, grads, .. }: &Tiles<'_, T>,
@@ -265,12 +249,13 @@ impl<T: Element> Problem<'_, T> {
         finish: Finish<'_, T>,
     ) {
         let columns = 0..self.filters(group).len();
-        let grads = &grads[group * group_len::<T>(self.isa, self.size, count, GROUP)..];
-        let point_len = point_len::<T>(self.isa, count, columns.len());
+        let grads = &grads[group * self.grads_len(count)..];
+        let point_len = term_len::<T>(self.isa, count, columns.len());
         let rows = &[Series::dense(count, slice.tile_stride)];
-        for (point, products) in products.chunks_exact_mut(channels.len() * GROUP).enumerate() {
-            let values = &inputs[point * slice.point_stride..];
-            let left = Left::Columns { values, rows, first: channels.start, ahead: slice.point_stride };
+        for (term, products) in products.chunks_exact_mut(channels.len() * GROUP).enumerate() {
+            let (point, _) = self.tiling.size.point_of(term);
+            let values = &inputs[term * slice.term_stride..];
+            let left = Left::Columns { values, rows, first: channels.start, ahead: slice.term_stride };
             let right = Panels::whole(self.isa, count, &grads[point * point_len..]);
             let (columns, out) = (columns.clone(), &mut Rows::new(products, GROUP));
             Block { left, right, columns, out, place: 0, finish }.compute();
@@ -279,7 +264,7 @@ impl<T: Element> Problem<'_, T> {
 
     /// Turns the sums of some of their channels into gradients, from channel `at` of `out` on: they are written, or added
     /// to what is there.
-    fn back<const N: usize>(
+    fn back(
         &self,
         sums: &[T],
         channels: Range<usize>,
@@ -289,7 +274,13 @@ impl<T: Element> Problem<'_, T> {
     ) {
         let row = self.tiling.geometry.out_channels;
         let filters = self.filters(group);
-        T::dispatch(self.isa, Back::<T, N> { sums, channels, filters, row, out, at, writes });
+        let size = self.tiling.size;
+        T::dispatch(self.isa, Back { sums, size, channels, filters, row, out, at, writes });
+    }
+
+    /// The room that a group of filters takes in the transformed gradients of so many tiles.
+    fn grads_len(&self, tiles: usize) -> usize {
+        group_len::<T>(self.isa, self.tiling.size.points(), tiles, GROUP)
     }
 
     /// The filters of a group.
@@ -300,7 +291,7 @@ impl<T: Element> Problem<'_, T> {
 
 /// `A dy A^T` for tiles `dy` of the gradient, zero beyond the map's end, and some filters: at every point, panels of a row
 /// for each tile.
-struct GradTransform<'a, T, X, const M: usize, const N: usize> {
+struct GradTransform<'a, T> {
     grad: &'a [T],
     tiling: &'a Tiling,
     tiles: Range<usize>,
@@ -308,21 +299,29 @@ struct GradTransform<'a, T, X, const M: usize, const N: usize> {
     /// Where the sums of each filter are added to, if anywhere.
     sums: Option<&'a mut [T]>,
     out: &'a mut [T],
-    transform: PhantomData<X>,
 }
 
-impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
-    for GradTransform<'_, T, X, M, N>
-{
+impl<T: Element> Kernel<T> for GradTransform<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
+        match self.tiling.size {
+            TileSize::Two => self.all::<S, Two, 2, 4>(simd),
+            TileSize::Four => self.all::<S, Four, 4, 6>(simd),
+            TileSize::Strided => self.all::<S, Strided, 4, 5>(simd),
+        }
+    }
+}
+
+impl<T: Element> GradTransform<'_, T> {
+    #[inline(always)]
+    fn all<S: Simd<T>, X: Outputs<M, P>, const M: usize, const P: usize>(self, simd: S) {
         let GradTransform { grad, tiling, tiles, filters, mut sums, out, .. } = self;
         let [_, height, width, depth] = tiling.geometry.output_shape();
         let [down, right] = tiling.steps();
         let (count, used) = (tiles.len(), filters.len());
-        let point_len = point_len::<T>(S::ISA, count, used);
+        let point_len = term_len::<T>(S::ISA, count, used);
         for (index, tile) in tiles.enumerate() {
             let place = tiling.place(tile);
             let (rows, cols) = tiling.covered(place);
@@ -356,15 +355,15 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
                         });
                         simd.store_up_to(total, sums);
                     }
-                    let mut half = [[simd.splat(T::zero()); M]; N];
+                    let mut half = [[simd.splat(T::zero()); M]; P];
                     unrolled!(j < M, {
                         let column = X::gradient(simd, values[j]);
-                        unrolled!(i < N, { half[i][j] = column[i] });
+                        unrolled!(i < P, { half[i][j] = column[i] });
                     });
                     let out = &mut out[first * count + index * panel + lane..];
-                    unrolled!(i < N, {
+                    unrolled!(i < P, {
                         let row = X::gradient(simd, half[i]);
-                        unrolled!(j < N, { simd.store(row[j], &mut out[(i * N + j) * point_len..]) });
+                        unrolled!(j < P, { simd.store(row[j], &mut out[(i * P + j) * point_len..]) });
                     });
                 }
             }
@@ -373,9 +372,10 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
 }
 
 /// `G^T u G` for the sums `u` of every channel and filter, into rows of the gradient, one a tap.
-struct Back<'a, 'b, T, const N: usize> {
-    /// For every point, a row of a group of filters for each channel.
+struct Back<'a, 'b, T> {
+    /// For every term, a row of a group of filters for each channel.
     sums: &'a [T],
+    size: TileSize,
     channels: Range<usize>,
     filters: Range<usize>,
     /// From one channel of a row of `out` to the next.
@@ -387,37 +387,43 @@ struct Back<'a, 'b, T, const N: usize> {
     writes: bool,
 }
 
-impl<T: Element, const N: usize> Kernel<T> for Back<'_, '_, T, N> {
+impl<T: Element> Kernel<T> for Back<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
-    #[allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
     fn run<S: Simd<T>>(self, simd: S) {
-        let Back { sums, channels, filters, row, out, at, writes } = self;
-        let point_len = sums.len() / (N * N);
-        let transform = match N {
-            4 => KernelTransform::<N>::new(Two::POINTS),
-            _ => KernelTransform::<N>::new(Four::POINTS),
-        };
-        let matrix = transform.splat(simd);
+        match self.size {
+            TileSize::Two => self.all::<S, Two, 4>(simd),
+            TileSize::Four => self.all::<S, Four, 6>(simd),
+            TileSize::Strided => self.all::<S, Strided, 9>(simd),
+        }
+    }
+}
+
+impl<T: Element> Back<'_, '_, T> {
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
+    fn all<S: Simd<T>, X: Terms<N>, const N: usize>(self, simd: S) {
+        let Back { sums, channels, filters, row, out, at, writes, .. } = self;
+        let term_len = sums.len() / (N * N);
         for (place, channel) in (at..).zip(channels) {
             let columns = place * row + filters.start..place * row + filters.end;
             let out: [&mut [T]; 9] = out.part(0, columns);
             for lane in (0..filters.len()).step_by(S::LANES) {
-                let sum = |point: usize| &sums[point * point_len + channel * GROUP + lane..];
+                let sum = |term: usize| &sums[term * term_len + channel * GROUP + lane..];
                 let mut half = [[simd.splat(T::zero()); N]; 3];
                 for j in 0..N {
                     let mut column = [simd.splat(T::zero()); N];
                     for i in 0..N {
                         column[i] = simd.load(sum(i * N + j));
                     }
-                    let column = transposed::<T, S, N>(simd, &matrix, &column);
+                    let column = X::kernel_gradient(simd, column);
                     for i in 0..3 {
                         half[i][j] = column[i];
                     }
                 }
                 for i in 0..3 {
-                    let taps = transposed::<T, S, N>(simd, &matrix, &half[i]);
+                    let taps = X::kernel_gradient(simd, half[i]);
                     for j in 0..3 {
                         let out = &mut out[3 * i + j][lane..];
                         let old = if writes { simd.splat(T::zero()) } else { simd.load_up_to(out) };
@@ -427,21 +433,4 @@ impl<T: Element, const N: usize> Kernel<T> for Back<'_, '_, T, N> {
             }
         }
     }
-}
-
-/// `G^T` times a vector; of every pair of points, which differ in sign, `G` has one row.
-#[inline(always)]
-fn transposed<T: Element, S: Simd<T>, const N: usize>(
-    simd: S,
-    matrix: &[[S::V; 3]; N],
-    u: &[S::V; N],
-) -> [S::V; 3] {
-    let mut sums = [simd.mul(matrix[0][0], u[0]), simd.splat(T::zero()), u[N - 1]];
-    for i in (1..N - 1).step_by(2) {
-        let (even, odd) = (simd.add(u[i], u[i + 1]), simd.sub(u[i], u[i + 1]));
-        sums[0] = simd.mul_add(matrix[i][0], even, sums[0]);
-        sums[1] = simd.mul_add(matrix[i][1], odd, sums[1]);
-        sums[2] = simd.mul_add(matrix[i][2], even, sums[2]);
-    }
-    sums
 }

@@ -1,10 +1,10 @@
 //! The transform of the input: `B^T d B` for every tile `d` and every channel.
 
-use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::TileSize;
 use super::blocking::Slice;
-use super::points::Transform;
+use super::points::{Four, Strided, Terms, Two};
 use super::tiling::Tiling;
 use crate::Element;
 use crate::kernels::aligned::room;
@@ -14,8 +14,8 @@ use crate::kernels::simd::{Kernel, Simd, unrolled};
 pub(super) const LINE: usize = 16;
 
 /// Transforms some channels of the tiles from `first` on, as many as `out` has room for: tile `t` fills
-/// `out[t * tile_stride..]` of the `slice` with a row of channels for each of the `N * N` points, `point_stride` apart.
-pub(super) struct InputTransform<'a, T, X, const M: usize, const N: usize> {
+/// `out[t * tile_stride..]` of the `slice` with a row of channels for each of the terms, `term_stride` apart.
+pub(super) struct InputTransform<'a, T> {
     pub(super) source: &'a [T],
     pub(super) tiling: &'a Tiling,
     pub(super) first: usize,
@@ -23,28 +23,36 @@ pub(super) struct InputTransform<'a, T, X, const M: usize, const N: usize> {
     pub(super) out: &'a mut [T],
     pub(super) slice: Slice,
     pub(super) scratch: &'a mut InputScratch<T>,
-    pub(super) transform: PhantomData<X>,
 }
 
 /// A tile that reaches into the padding, or whose channels do not fill lines.
 pub(super) type InputScratch<T> = Vec<T>;
 
 /// The most elements of an [`InputScratch`].
-pub(super) fn input_scratch(points: usize, point_stride: usize) -> usize {
-    points * point_stride
+pub(super) fn input_scratch(terms: usize, term_stride: usize) -> usize {
+    terms * term_stride
 }
 
-impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
-    for InputTransform<'_, T, X, M, N>
-{
+impl<T: Element> Kernel<T> for InputTransform<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
+        match self.tiling.size {
+            TileSize::Two => self.all::<S, Two, 4>(simd),
+            TileSize::Four => self.all::<S, Four, 6>(simd),
+            TileSize::Strided => self.all::<S, Strided, 9>(simd),
+        }
+    }
+}
+
+impl<T: Element> InputTransform<'_, T> {
+    #[inline(always)]
+    fn all<S: Simd<T>, X: Terms<N>, const N: usize>(self, simd: S) {
         let (channels, all) = (self.channels, self.tiling.geometry.in_channels);
         let lines = channels.len().div_ceil(LINE);
         let whole = [channels.len(), all].iter().all(|count| count.is_multiple_of(LINE));
-        let Slice { point_stride, tile_stride, .. } = self.slice;
+        let Slice { term_stride, tile_stride, .. } = self.slice;
         let (width, [down, right]) = (self.tiling.geometry.cols.input, self.tiling.steps());
         for (index, out) in self.out.chunks_exact_mut(tile_stride).enumerate() {
             let tile = self.first + index;
@@ -62,7 +70,7 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
             };
             let (out, _) = out.as_chunks_mut::<LINE>();
             for line in 0..lines {
-                let points = &mut out[line..];
+                let terms = &mut out[line..];
                 for lane in (0..LINE).step_by(S::LANES) {
                     let mut half = [[simd.splat(T::zero()); N]; N];
                     unrolled!(j < N, {
@@ -74,7 +82,7 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
                     unrolled!(i < N, {
                         let row = X::input(simd, half[i]);
                         unrolled!(j < N, {
-                            simd.store(row[j], &mut points[(i * N + j) * (point_stride / LINE)][lane..]);
+                            simd.store(row[j], &mut terms[(i * N + j) * (term_stride / LINE)][lane..]);
                         });
                     });
                 }

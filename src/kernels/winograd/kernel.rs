@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::TileSize;
-use super::points::{Four, KernelTransform, Transform, Two};
+use super::points::{Four, Strided, Terms, Two};
 use crate::Element;
 use crate::geometry::Geometry2d;
 use crate::kernels::aligned::{line_len, room};
@@ -25,7 +25,7 @@ const TAPS: usize = 9;
 
 /// A kernel of 3x3 transformed and packed for [`forward`](super::forward).
 ///
-/// The products use it in one stream: the filters in groups, for each group all points, for each point the group's
+/// The products use it in one stream: the filters in groups, for each group all terms, for each term the group's
 /// panels.
 #[derive(Clone, Debug)]
 pub(crate) struct WinogradKernel<T: Copy + Default + 'static> {
@@ -61,8 +61,12 @@ impl<T: Element> WinogradKernel<T> {
     ) -> Self {
         let (rows, filters) = kernel.size();
         let channels = rows / TAPS;
-        let rest = if filters % GROUP > 0 { group_len::<T>(isa, size, channels, filters % GROUP) } else { 0 };
-        let whole = group_len::<T>(isa, size, channels, GROUP);
+        let rest = if filters % GROUP > 0 {
+            group_len::<T>(isa, size.terms(), channels, filters % GROUP)
+        } else {
+            0
+        };
+        let whole = group_len::<T>(isa, size.terms(), channels, GROUP);
         let mut values = Buffer::unwritten(filters / GROUP * whole + rest);
         each_chunk(threads(values.len()) > 1, &mut values, whole, |group, out| {
             with_taps(kernel, (0..channels, group_of(filters, group)), |taps| transform(taps, out));
@@ -73,7 +77,7 @@ impl<T: Element> WinogradKernel<T> {
     /// The filters of a group, with all that is used after them.
     pub(super) fn group(&self, group: usize) -> GroupPanels<'_, T> {
         let filters = group_of(self.filters, group).len();
-        let before = group * group_len::<T>(self.isa, self.size, self.channels, GROUP);
+        let before = group * group_len::<T>(self.isa, self.size.terms(), self.channels, GROUP);
         GroupPanels { isa: self.isa, channels: self.channels, filters, values: &self.values[before..] }
     }
 }
@@ -88,9 +92,9 @@ pub(super) struct GroupPanels<'a, T> {
 }
 
 impl<'a, T: Element> GroupPanels<'a, T> {
-    /// The matrix of these channels and the filters at a point.
-    pub(super) fn at(&self, point: usize, channels: Range<usize>) -> Panels<'a, T> {
-        let start = point * point_len::<T>(self.isa, self.channels, self.filters);
+    /// The matrix of these channels and the filters for a term.
+    pub(super) fn at(&self, term: usize, channels: Range<usize>) -> Panels<'a, T> {
+        let start = term * term_len::<T>(self.isa, self.channels, self.filters);
         Panels { isa: self.isa, k: self.channels, rows: channels, values: &self.values[start..], ahead: None }
     }
 }
@@ -115,11 +119,11 @@ impl<T: Element> OneGroup<T> {
         mut each: impl FnMut(Range<usize>, GroupPanels<'_, T>),
     ) {
         let (isa, (rows, filters)) = (isa(), kernel.size());
-        let most = NEAR_BYTES / (size.points() * GROUP * size_of::<T>());
+        let most = NEAR_BYTES / (size.terms() * GROUP * size_of::<T>());
         let (all, filters) = (rows / TAPS, group_of(filters, group));
         for (first, channels) in even_pieces(0..all, if near { most } else { all }) {
             let slice = first..first + channels;
-            let values = room(&mut self.0, group_len::<T>(isa, size, channels, filters.len()));
+            let values = room(&mut self.0, group_len::<T>(isa, size.terms(), channels, filters.len()));
             with_taps(kernel, (slice.clone(), filters.clone()), |taps| taps.transform(isa, size, values));
             each(slice, GroupPanels { isa, channels, filters: filters.len(), values });
         }
@@ -178,28 +182,28 @@ impl<T: Element> Taps<'_, T> {
         }
     }
 
-    /// Transforms them: for each point, panels.
+    /// Transforms them: for each term, panels.
     fn transform(self, isa: Isa, size: TileSize, out: &mut [T]) {
         T::dispatch(isa, TransformTaps { taps: self, size, out });
     }
 
     /// The same in double precision, rounded once.
     fn transform_in_double(self, isa: Isa, size: TileSize, out: &mut [T]) {
-        let exact = vec![0.0; group_len::<f64>(isa, size, 1, self.filters)];
+        let exact = vec![0.0; group_len::<f64>(isa, size.terms(), 1, self.filters)];
         f64::dispatch(isa, TransformInDouble { taps: self, exact, isa, size, out });
     }
 }
 
-/// The distance between the points of a group of so many filters: an odd number of cache lines, so that all points of a
+/// The distance between the terms of a group of so many filters: an odd number of cache lines, so that all terms of a
 /// channel find room in the first-level cache.
-pub(super) fn point_len<T: Element>(isa: Isa, channels: usize, filters: usize) -> usize {
+pub(super) fn term_len<T: Element>(isa: Isa, channels: usize, filters: usize) -> usize {
     let lines = panels_len::<T>(isa, channels, filters).div_ceil(line_len::<T>());
     (lines | 1) * line_len::<T>()
 }
 
-/// The room that a group of so many filters takes.
-pub(super) fn group_len<T: Element>(isa: Isa, size: TileSize, channels: usize, filters: usize) -> usize {
-    size.points() * point_len::<T>(isa, channels, filters)
+/// The room that a group of so many filters takes, with so many terms or points.
+pub(super) fn group_len<T: Element>(isa: Isa, terms: usize, channels: usize, filters: usize) -> usize {
+    terms * term_len::<T>(isa, channels, filters)
 }
 
 /// The work of [`Taps::transform`].
@@ -215,8 +219,9 @@ impl<T: Element> Kernel<T> for TransformTaps<'_, '_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         match self.size {
-            TileSize::Two => self.all(simd, KernelTransform::<4>::new(Two::POINTS)),
-            TileSize::Four => self.all(simd, KernelTransform::<6>::new(Four::POINTS)),
+            TileSize::Two => self.all::<S, Two, 4>(simd),
+            TileSize::Four => self.all::<S, Four, 6>(simd),
+            TileSize::Strided => self.all::<S, Strided, 9>(simd),
         }
     }
 }
@@ -224,13 +229,12 @@ impl<T: Element> Kernel<T> for TransformTaps<'_, '_, T> {
 impl<T: Element> TransformTaps<'_, '_, T> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
-    fn all<S: Simd<T>, const N: usize>(self, simd: S, transform: KernelTransform<N>) {
+    fn all<S: Simd<T>, X: Terms<N>, const N: usize>(self, simd: S) {
         let TransformTaps { taps, out, .. } = self;
         let Taps { values, strides: [tap, channel], channels, filters } = taps;
-        let point_len = point_len::<T>(S::ISA, channels, filters);
+        let term_len = term_len::<T>(S::ISA, channels, filters);
         let mut panels = each_panel_of::<T>(S::ISA, channels, filters);
         let panels: [Option<Panel>; GROUP / 4] = std::array::from_fn(|_| panels.next());
-        let matrix = transform.splat(simd);
         for index in 0..channels {
             let source = &values[index * channel..];
             taps.ask_ahead(index);
@@ -247,7 +251,7 @@ impl<T: Element> TransformTaps<'_, '_, T> {
                         }
                     }
                     let out = &mut out[first * channels + index * width + lane..];
-                    store_points(simd, &matrix, &taps, out, point_len);
+                    store_terms::<T, S, X, N>(simd, &taps, out, term_len);
                 }
             }
         }
@@ -271,7 +275,7 @@ impl<T: Element> Kernel<f64> for TransformInDouble<'_, '_, T> {
     fn run<S: Simd<f64>>(self, simd: S) {
         let TransformInDouble { taps, mut exact, isa, size, out } = self;
         let Taps { values, strides: [tap, channel], channels, filters } = taps;
-        let point_len = [point_len::<f64>(isa, 1, filters), point_len::<T>(isa, channels, filters)];
+        let term_len = [term_len::<f64>(isa, 1, filters), term_len::<T>(isa, channels, filters)];
         let mut double = [0.0; TAPS * GROUP];
         for index in 0..channels {
             taps.ask_ahead(index);
@@ -283,9 +287,9 @@ impl<T: Element> Kernel<f64> for TransformInDouble<'_, '_, T> {
             TransformTaps { taps, size, out: &mut exact }.run(simd);
             for Panel { first, width } in each_panel_of::<T>(isa, channels, filters) {
                 let out = &mut out[first * channels + index * width..];
-                for point in 0..size.points() {
-                    let exact = &exact[point * point_len[0]..][first..filters.min(first + width)];
-                    let (out, rest) = out[point * point_len[1]..][..width].split_at_mut(exact.len());
+                for term in 0..size.terms() {
+                    let exact = &exact[term * term_len[0]..][first..filters.min(first + width)];
+                    let (out, rest) = out[term * term_len[1]..][..width].split_at_mut(exact.len());
                     out.iter_mut().zip(exact).for_each(|(out, &exact)| *out = T::of(exact));
                     rest.fill(T::zero());
                 }
@@ -294,40 +298,21 @@ impl<T: Element> Kernel<f64> for TransformInDouble<'_, '_, T> {
     }
 }
 
-/// Writes `G g G^T`, points `stride` apart.
+/// Writes `G g G^T`, terms `stride` apart.
 #[inline(always)]
-fn store_points<T: Element, S: Simd<T>, const N: usize>(
+fn store_terms<T: Element, S: Simd<T>, X: Terms<N>, const N: usize>(
     simd: S,
-    matrix: &[[S::V; 3]; N],
     taps: &[S::V; TAPS],
     out: &mut [T],
     stride: usize,
 ) {
     let columns = [
-        transform(simd, matrix, [taps[0], taps[3], taps[6]]),
-        transform(simd, matrix, [taps[1], taps[4], taps[7]]),
-        transform(simd, matrix, [taps[2], taps[5], taps[8]]),
+        X::kernel(simd, [taps[0], taps[3], taps[6]]),
+        X::kernel(simd, [taps[1], taps[4], taps[7]]),
+        X::kernel(simd, [taps[2], taps[5], taps[8]]),
     ];
     unrolled!(i < N, {
-        let row = transform(simd, matrix, [columns[0][i], columns[1][i], columns[2][i]]);
+        let row = X::kernel(simd, [columns[0][i], columns[1][i], columns[2][i]]);
         simd.store_strided(row, &mut out[i * N * stride..], stride);
     });
-}
-
-/// `G` times a vector. Beside 0 and infinity, points come in pairs of both signs, whose even powers are the same.
-#[inline(always)]
-fn transform<T: Element, S: Simd<T>, const N: usize>(
-    simd: S,
-    matrix: &[[S::V; 3]; N],
-    taps: [S::V; 3],
-) -> [S::V; N] {
-    let mut out = [taps[2]; N];
-    out[0] = simd.mul(taps[0], matrix[0][0]);
-    for i in (1..N - 1).step_by(2) {
-        let even = simd.mul_add(taps[2], matrix[i][2], simd.mul(taps[0], matrix[i][0]));
-        let odd = simd.mul(taps[1], matrix[i][1]);
-        out[i] = simd.add(even, odd);
-        out[i + 1] = simd.sub(even, odd);
-    }
-    out
 }

@@ -1,20 +1,20 @@
 //! The transform back: `A^T m A` for every tile `m` of products and every filter, plus what is there already, the bias and
 //! the residual, bent.
 
-use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::TileSize;
 use super::kernel::GROUP;
-use super::points::Transform;
+use super::points::{Four, Outputs, Strided, Two};
 use super::tiling::Tiling;
 use crate::Element;
 use crate::kernels::disjoint::Rows;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::simd::{Kernel, Simd};
 
-/// Transforms `products` back, whose tiles from `first` on are a group of filters for each of the `N * N` points, and
-/// writes `filters` of them.
-pub(super) struct OutputTransform<'a, 'b, T, X, const M: usize, const N: usize> {
+/// Transforms `products` back, whose tiles from `first` on are a group of filters for each of the points, and writes
+/// `filters` of them.
+pub(super) struct OutputTransform<'a, 'b, T> {
     pub(super) products: &'a [T],
     pub(super) tiling: &'a Tiling,
     pub(super) first: usize,
@@ -24,7 +24,6 @@ pub(super) struct OutputTransform<'a, 'b, T, X, const M: usize, const N: usize> 
     /// For these positions, and all filters.
     pub(super) after: Epilogue<'a, T>,
     pub(super) out: &'a mut Positions<'b, T>,
-    pub(super) transform: PhantomData<X>,
 }
 
 /// Positions of an output that follow each other, row by row and image by image, and some of their filters.
@@ -35,19 +34,28 @@ pub(super) struct Positions<'a, T> {
     pub(super) rows: Rows<'a, T>,
 }
 
-impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
-    for OutputTransform<'_, '_, T, X, M, N>
-{
+impl<T: Element> Kernel<T> for OutputTransform<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
+        match self.tiling.size {
+            TileSize::Two => self.all::<S, Two, 2, 4>(simd),
+            TileSize::Four => self.all::<S, Four, 4, 6>(simd),
+            TileSize::Strided => self.all::<S, Strided, 4, 5>(simd),
+        }
+    }
+}
+
+impl<T: Element> OutputTransform<'_, '_, T> {
+    #[inline(always)]
+    fn all<S: Simd<T>, X: Outputs<M, P>, const M: usize, const P: usize>(self, simd: S) {
         let OutputTransform { tiling, filters, after, out, .. } = self;
         let [_, height, width, depth] = tiling.geometry.output_shape();
         let [down, right] = tiling.steps();
         let (points, _) = self.products.as_chunks::<GROUP>();
-        let (rows, _) = points.as_chunks::<N>();
-        let (tiles, _) = rows.as_chunks::<N>();
+        let (rows, _) = points.as_chunks::<P>();
+        let (tiles, _) = rows.as_chunks::<P>();
         for (tile, products) in (self.first..).zip(tiles) {
             let place = tiling.place(tile);
             let (rows, cols) = tiling.covered(place);
@@ -61,9 +69,9 @@ impl<T: Element, X: Transform<M, N>, const M: usize, const N: usize> Kernel<T>
                     None => simd.splat(T::zero()),
                 };
                 // Loops, not `array::from_fn`: it is not always inlined.
-                let mut half = [[simd.splat(T::zero()); N]; M];
-                for j in 0..N {
-                    let mut column = [simd.splat(T::zero()); N];
+                let mut half = [[simd.splat(T::zero()); P]; M];
+                for j in 0..P {
+                    let mut column = [simd.splat(T::zero()); P];
                     for (value, products) in column.iter_mut().zip(products) {
                         *value = simd.load(&products[j][lane..]);
                     }

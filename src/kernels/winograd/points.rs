@@ -1,4 +1,4 @@
-//! The two sizes of tiles, their points, and the one-dimensional transforms that follow from them.
+//! The sizes of tiles, their points, and the one-dimensional transforms that follow from them.
 //!
 //! A convolution of `M` outputs with 3 taps is a product of polynomials, taken at `M + 1` finite points `p[i]` and at
 //! infinity (Toom and Cook; for convolutional networks, Lavin and Gray, "Fast algorithms for convolutional neural
@@ -11,6 +11,11 @@
 //! A^T column i = (1, p[i], ..., p[i]^(M-1));   the last column = (0, ..., 0, 1)
 //! ```
 //!
+//! A window that moves by two meets the inputs of even place with its first and last tap, those of odd place with the
+//! middle one. Each is a convolution that moves by one: of 2 taps, which takes `M` finite points and infinity, and of 1 tap, for
+//! which the `M` finite points are enough. At a point both are summed before `A^T` is applied, so that there are
+//! more *terms*, `2M + 1`, than points, `M + 1`.
+//!
 //! In two dimensions each transform is applied to the columns and then to the rows. The points are fractions with small
 //! powers of two below, so that the entries of `A` and `B` are exact in `f32`; to a kernel that is kept, `G` is
 //! applied in `f64`. That the points of the larger tile are `±3/4, ±3/2` and not the usual `±1, ±2` halves its rounding error.
@@ -18,33 +23,52 @@
 use crate::Element;
 use crate::kernels::simd::Simd;
 
-/// The transforms of tiles of `M` outputs, from `N = M + 2` inputs, along one axis.
-pub(super) trait Transform<const M: usize, const N: usize>: Copy + Send + Sync {
-    /// The finite points.
-    const POINTS: &'static [f64];
-
+/// The transforms of one axis into `N` terms, from as many inputs and from a kernel.
+pub(super) trait Terms<const N: usize> {
     /// `B^T` times a vector.
     fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; N]) -> [S::V; N];
 
+    /// `G` times a vector.
+    fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; 3]) -> [S::V; N];
+
+    /// `G^T` times a vector.
+    fn kernel_gradient<T: Element, S: Simd<T>>(simd: S, u: [S::V; N]) -> [S::V; 3];
+}
+
+/// The transforms of one axis between `P` points and `M` outputs.
+pub(super) trait Outputs<const M: usize, const P: usize> {
     /// `A^T` times a vector.
-    fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; N]) -> [S::V; M];
+    fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; P]) -> [S::V; M];
 
     /// `A` times a vector.
-    fn gradient<T: Element, S: Simd<T>>(simd: S, y: [S::V; M]) -> [S::V; N];
+    fn gradient<T: Element, S: Simd<T>>(simd: S, y: [S::V; M]) -> [S::V; P];
 }
 
 /// Tiles of 2 outputs: points 0, 1, -1.
-#[derive(Clone, Copy)]
 pub(super) struct Two;
 
-impl Transform<2, 4> for Two {
-    const POINTS: &'static [f64] = &[0.0, 1.0, -1.0];
-
+impl Terms<4> for Two {
     #[inline(always)]
     fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; 4]) -> [S::V; 4] {
         [simd.sub(d[2], d[0]), simd.add(d[2], d[1]), simd.sub(d[2], d[1]), simd.sub(d[3], d[1])]
     }
 
+    #[inline(always)]
+    fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; 3]) -> [S::V; 4] {
+        let zero = simd.mul(taps[0], simd.splat(T::of(-1.0)));
+        let [plus, minus] = Pair { p: 1.0, scale: 0.5 }.kernel(simd, taps);
+        [zero, plus, minus, taps[2]]
+    }
+
+    #[inline(always)]
+    fn kernel_gradient<T: Element, S: Simd<T>>(simd: S, u: [S::V; 4]) -> [S::V; 3] {
+        let zero = simd.mul(simd.splat(T::of(-1.0)), u[0]);
+        let sums = [zero, simd.splat(T::zero()), u[3]];
+        Pair { p: 1.0, scale: 0.5 }.kernel_gradient(simd, [u[1], u[2]], sums)
+    }
+}
+
+impl Outputs<2, 4> for Two {
     #[inline(always)]
     fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 4]) -> [S::V; 2] {
         let (sum, difference) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
@@ -57,183 +81,305 @@ impl Transform<2, 4> for Two {
     }
 }
 
-/// Tiles of 4 outputs: points 0, `P`, -`P`, `Q`, -`Q`.
-#[derive(Clone, Copy)]
+/// Tiles of 4 outputs: points 0, 3/4, -3/4, 3/2, -3/2.
 pub(super) struct Four;
 
-const P: f64 = 0.75;
-const Q: f64 = 1.5;
+impl Four {
+    const PAIRS: Pairs = Pairs { p: 0.75, q: 1.5 };
+    /// `1 / f[0](0)`
+    const SCALE: f64 = 1.0 / Self::PAIRS.squares()[0] / Self::PAIRS.squares()[1];
 
-impl Transform<4, 6> for Four {
-    const POINTS: &'static [f64] = &[0.0, P, -P, Q, -Q];
+    /// The pairs as rows of `G`: the point 0 divides by `p` once more.
+    const fn rows() -> [Pair; 2] {
+        let [of_p, of_q] = Self::PAIRS.rows();
+        [Pair { scale: of_p.scale / of_p.p, ..of_p }, Pair { scale: of_q.scale / of_q.p, ..of_q }]
+    }
+}
 
+impl Terms<6> for Four {
     #[inline(always)]
     fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; 6]) -> [S::V; 6] {
-        let splat = |x| simd.splat(T::of(x));
-        let (p, q) = (splat(P), splat(Q));
-        let (p2, q2) = (splat(P * P), splat(Q * Q));
-        let (sum, product) = (splat(P * P + Q * Q), splat(P * P * Q * Q));
-        // f[1], f[2] = (x^2 -+ p x)(x^2 - q^2): what the two share, in even and in odd powers.
-        let [even_p, odd_p] = [simd.neg_mul_add(q2, d[2], d[4]), simd.neg_mul_add(q2, d[1], d[3])];
-        let [even_q, odd_q] = [simd.neg_mul_add(p2, d[2], d[4]), simd.neg_mul_add(p2, d[1], d[3])];
-        [
-            simd.mul_add(product, d[0], simd.neg_mul_add(sum, d[2], d[4])),
-            simd.mul_add(p, odd_p, even_p),
-            simd.neg_mul_add(p, odd_p, even_p),
-            simd.mul_add(q, odd_q, even_q),
-            simd.neg_mul_add(q, odd_q, even_q),
-            simd.mul_add(product, d[1], simd.neg_mul_add(sum, d[3], d[5])),
-        ]
+        let (pairs, [p2, q2]) = (Self::PAIRS, Self::PAIRS.squares());
+        let [of_p, minus_p, of_q, minus_q] = pairs.input(simd, [d[1], d[2], d[3], d[4]]);
+        let [sum, product] = [p2 + q2, p2 * q2].map(|x| simd.splat(T::of(x)));
+        let zero = simd.mul_add(product, d[0], simd.neg_mul_add(sum, d[2], d[4]));
+        let infinity = simd.mul_add(product, d[1], simd.neg_mul_add(sum, d[3], d[5]));
+        [zero, of_p, minus_p, of_q, minus_q, infinity]
     }
 
     #[inline(always)]
+    fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; 3]) -> [S::V; 6] {
+        let [of_p, of_q] = const { Self::rows() };
+        let zero = simd.mul(taps[0], simd.splat(T::of(Self::SCALE)));
+        let [[of_p, minus_p], [of_q, minus_q]] = [of_p.kernel(simd, taps), of_q.kernel(simd, taps)];
+        [zero, of_p, minus_p, of_q, minus_q, taps[2]]
+    }
+
+    #[inline(always)]
+    fn kernel_gradient<T: Element, S: Simd<T>>(simd: S, u: [S::V; 6]) -> [S::V; 3] {
+        let [of_p, of_q] = const { Self::rows() };
+        let zero = simd.mul(simd.splat(T::of(Self::SCALE)), u[0]);
+        let sums = of_p.kernel_gradient(simd, [u[1], u[2]], [zero, simd.splat(T::zero()), u[5]]);
+        of_q.kernel_gradient(simd, [u[3], u[4]], sums)
+    }
+}
+
+impl Outputs<4, 6> for Four {
+    #[inline(always)]
     fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 6]) -> [S::V; 4] {
-        let [sum_p, difference_p] = [simd.add(m[1], m[2]), simd.sub(m[1], m[2])];
-        let [sum_q, difference_q] = [simd.add(m[3], m[4]), simd.sub(m[3], m[4])];
-        let both = |p, of_p, q, of_q| {
-            let of_p = simd.mul(simd.splat(T::of(p)), of_p);
-            simd.mul_add(simd.splat(T::of(q)), of_q, of_p)
-        };
-        [
-            simd.add(simd.add(m[0], sum_p), sum_q),
-            both(P, difference_p, Q, difference_q),
-            both(P * P, sum_p, Q * Q, sum_q),
-            simd.add(both(P * P * P, difference_p, Q * Q * Q, difference_q), m[5]),
-        ]
+        Self::PAIRS.output(simd, Some(m[0]), [m[1], m[2], m[3], m[4]], m[5])
     }
 
     #[inline(always)]
     fn gradient<T: Element, S: Simd<T>>(simd: S, y: [S::V; 4]) -> [S::V; 6] {
+        let [of_p, minus_p, of_q, minus_q] = Self::PAIRS.gradient(simd, y);
+        [y[0], of_p, minus_p, of_q, minus_q, y[3]]
+    }
+}
+
+/// Tiles of 4 outputs of a window that moves by two: points 1/2, -1/2, 5/4, -5/4. Terms 0 to 4 are those of the even
+/// inputs, 5 to 8 those of the odd ones.
+pub(super) struct Strided;
+
+impl Strided {
+    const PAIRS: Pairs = Pairs { p: 0.5, q: 1.25 };
+}
+
+impl Terms<9> for Strided {
+    #[inline(always)]
+    fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; 9]) -> [S::V; 9] {
+        let (pairs, [p2, q2]) = (Self::PAIRS, Self::PAIRS.squares());
+        let even = pairs.input(simd, [d[0], d[2], d[4], d[6]]);
+        let odd = pairs.input(simd, [d[1], d[3], d[5], d[7]]);
+        let [sum, product] = [p2 + q2, p2 * q2].map(|x| simd.splat(T::of(x)));
+        let infinity = simd.mul_add(product, d[0], simd.neg_mul_add(sum, d[4], d[8]));
+        [even[0], even[1], even[2], even[3], infinity, odd[0], odd[1], odd[2], odd[3]]
+    }
+
+    #[inline(always)]
+    fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; 3]) -> [S::V; 9] {
+        let times = |tap, x| simd.mul(tap, simd.splat(T::of(x)));
+        let [of_p, of_q] = const { Self::PAIRS.rows() };
+        let even = |Pair { p, scale }| {
+            let (odd_power, even_power) = (times(taps[2], p * scale), times(taps[0], scale));
+            [simd.add(odd_power, even_power), simd.sub(odd_power, even_power)]
+        };
+        let odd = |Pair { scale, .. }| [times(taps[1], scale), times(taps[1], -scale)];
+        let ([p, minus_p], [q, minus_q]) = (even(of_p), even(of_q));
+        let ([odd_p, odd_minus_p], [odd_q, odd_minus_q]) = (odd(of_p), odd(of_q));
+        [p, minus_p, q, minus_q, taps[2], odd_p, odd_minus_p, odd_q, odd_minus_q]
+    }
+
+    #[inline(always)]
+    fn kernel_gradient<T: Element, S: Simd<T>>(simd: S, u: [S::V; 9]) -> [S::V; 3] {
+        let splat = |x| simd.splat(T::of(x));
+        let [of_p, of_q] = const { Self::PAIRS.rows() };
+        let both =
+            |p: S::V, scale_p, q: S::V, scale_q| simd.mul_add(splat(scale_q), q, simd.mul(splat(scale_p), p));
+        let first = both(simd.sub(u[0], u[1]), of_p.scale, simd.sub(u[2], u[3]), of_q.scale);
+        let middle = both(simd.sub(u[5], u[6]), of_p.scale, simd.sub(u[7], u[8]), of_q.scale);
+        let [power_p, power_q] = [of_p, of_q].map(|Pair { p, scale }| p * scale);
+        let last = both(simd.add(u[0], u[1]), power_p, simd.add(u[2], u[3]), power_q);
+        [first, middle, simd.add(last, u[4])]
+    }
+}
+
+impl Outputs<4, 5> for Strided {
+    #[inline(always)]
+    fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 5]) -> [S::V; 4] {
+        Self::PAIRS.output(simd, None, [m[0], m[1], m[2], m[3]], m[4])
+    }
+
+    #[inline(always)]
+    fn gradient<T: Element, S: Simd<T>>(simd: S, y: [S::V; 4]) -> [S::V; 5] {
+        let [of_p, minus_p, of_q, minus_q] = Self::PAIRS.gradient(simd, y);
+        [of_p, minus_p, of_q, minus_q, y[3]]
+    }
+}
+
+/// The points `p`, `-p`, `q` and `-q`. Even powers of a pair are the same, odd ones differ in sign.
+#[derive(Clone, Copy)]
+struct Pairs {
+    p: f64,
+    q: f64,
+}
+
+impl Pairs {
+    const fn squares(self) -> [f64; 2] {
+        [self.p * self.p, self.q * self.q]
+    }
+
+    /// The rows of `G` if there are no other finite points.
+    const fn rows(self) -> [Pair; 2] {
+        let (Pairs { p, q }, [p2, q2]) = (self, self.squares());
+        [Pair { p, scale: 0.5 / p / (p2 - q2) }, Pair { p: q, scale: 0.5 / q / (q2 - p2) }]
+    }
+
+    /// The rows of `B^T`: `(x ± p) (x^2 - q^2)` and `(x ± q) (x^2 - p^2)`.
+    #[inline(always)]
+    fn input<T: Element, S: Simd<T>>(self, simd: S, d: [S::V; 4]) -> [S::V; 4] {
+        let [p, q] = [self.p, self.q].map(|x| simd.splat(T::of(x)));
+        let [p2, q2] = self.squares().map(|x| simd.splat(T::of(x)));
+        let [even_p, odd_p] = [simd.neg_mul_add(q2, d[1], d[3]), simd.neg_mul_add(q2, d[0], d[2])];
+        let [even_q, odd_q] = [simd.neg_mul_add(p2, d[1], d[3]), simd.neg_mul_add(p2, d[0], d[2])];
+        [
+            simd.mul_add(p, odd_p, even_p),
+            simd.neg_mul_add(p, odd_p, even_p),
+            simd.mul_add(q, odd_q, even_q),
+            simd.neg_mul_add(q, odd_q, even_q),
+        ]
+    }
+
+    /// `A^T`, with the values at 0, if that is a point, at the pairs, and at infinity.
+    #[inline(always)]
+    fn output<T: Element, S: Simd<T>>(
+        self,
+        simd: S,
+        zero: Option<S::V>,
+        m: [S::V; 4],
+        infinity: S::V,
+    ) -> [S::V; 4] {
+        let (Pairs { p, q }, [p2, q2]) = (self, self.squares());
+        let [sum_p, difference_p] = [simd.add(m[0], m[1]), simd.sub(m[0], m[1])];
+        let [sum_q, difference_q] = [simd.add(m[2], m[3]), simd.sub(m[2], m[3])];
+        let both = |p, of_p, q, of_q| {
+            let of_p = simd.mul(simd.splat(T::of(p)), of_p);
+            simd.mul_add(simd.splat(T::of(q)), of_q, of_p)
+        };
+        let first = match zero {
+            Some(zero) => simd.add(zero, sum_p),
+            None => sum_p,
+        };
+        [
+            simd.add(first, sum_q),
+            both(p, difference_p, q, difference_q),
+            both(p2, sum_p, q2, sum_q),
+            simd.add(both(p2 * p, difference_p, q2 * q, difference_q), infinity),
+        ]
+    }
+
+    /// `A`, at the pairs.
+    #[inline(always)]
+    fn gradient<T: Element, S: Simd<T>>(self, simd: S, y: [S::V; 4]) -> [S::V; 4] {
         let splat = |x| simd.splat(T::of(x));
         let even = |p: f64| simd.mul_add(splat(p * p), y[2], y[0]);
         let odd = |p: f64| simd.mul_add(splat(p * p * p), y[3], simd.mul(splat(p), y[1]));
-        let [even_p, odd_p, even_q, odd_q] = [even(P), odd(P), even(Q), odd(Q)];
+        let [even_p, odd_p, even_q, odd_q] = [even(self.p), odd(self.p), even(self.q), odd(self.q)];
+        [simd.add(even_p, odd_p), simd.sub(even_p, odd_p), simd.add(even_q, odd_q), simd.sub(even_q, odd_q)]
+    }
+}
+
+/// The rows of `G` for `p` and `-p`: `scale` is `1 / f[i](p)`.
+#[derive(Clone, Copy)]
+struct Pair {
+    p: f64,
+    scale: f64,
+}
+
+impl Pair {
+    /// `G` times a vector of three taps.
+    #[inline(always)]
+    fn kernel<T: Element, S: Simd<T>>(self, simd: S, taps: [S::V; 3]) -> [S::V; 2] {
+        let [one, two, three] = self.powers(simd);
+        let even = simd.mul_add(taps[2], three, simd.mul(taps[0], one));
+        let odd = simd.mul(taps[1], two);
+        [simd.add(even, odd), simd.sub(even, odd)]
+    }
+
+    /// `G^T` times a vector, added to `sums`.
+    #[inline(always)]
+    fn kernel_gradient<T: Element, S: Simd<T>>(self, simd: S, u: [S::V; 2], sums: [S::V; 3]) -> [S::V; 3] {
+        let [one, two, three] = self.powers(simd);
+        let (even, odd) = (simd.add(u[0], u[1]), simd.sub(u[0], u[1]));
         [
-            y[0],
-            simd.add(even_p, odd_p),
-            simd.sub(even_p, odd_p),
-            simd.add(even_q, odd_q),
-            simd.sub(even_q, odd_q),
-            y[3],
+            simd.mul_add(one, even, sums[0]),
+            simd.mul_add(two, odd, sums[1]),
+            simd.mul_add(three, even, sums[2]),
         ]
     }
-}
 
-/// `G` for some finite points.
-#[derive(Clone, Copy)]
-pub(super) struct KernelTransform<const N: usize> {
-    /// The rows of `G`.
-    rows: [[f64; 3]; N],
-}
-
-impl<const N: usize> KernelTransform<N> {
-    pub(super) fn new(points: &[f64]) -> Self {
-        let mut rows = [[0.0, 0.0, 1.0]; N];
-        for (i, (row, p)) in rows.iter_mut().zip(points).enumerate() {
-            let others = points.iter().enumerate().filter(|(j, _)| *j != i);
-            let scale: f64 = others.map(|(_, other)| p - other).product();
-            *row = [1.0 / scale, p / scale, p * p / scale];
-        }
-        KernelTransform { rows }
-    }
-
-    /// The rows of `G` as vectors of copies.
     #[inline(always)]
-    pub(super) fn splat<T: Element, S: Simd<T>>(&self, simd: S) -> [[S::V; 3]; N] {
-        let mut rows = [[simd.splat(T::zero()); 3]; N];
-        for (row, values) in rows.iter_mut().zip(self.rows) {
-            for (vector, value) in row.iter_mut().zip(values) {
-                *vector = simd.splat(T::of(value));
-            }
-        }
-        rows
+    fn powers<T: Element, S: Simd<T>>(self, simd: S) -> [S::V; 3] {
+        let Pair { p, scale } = self;
+        [simd.splat(T::of(scale)), simd.splat(T::of(p * scale)), simd.splat(T::of(p * p * scale))]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::simd::{Isa, Kernel, SimdElement};
+    use crate::kernels::simd::{Isa, Kernel};
 
-    /// The coefficients of `product over points of (x - p)`, the constant first.
-    fn polynomial(points: impl Iterator<Item = f64>) -> Vec<f64> {
-        points.fold(vec![1.0], |factor, p| {
-            let mut product = vec![0.0; factor.len() + 1];
-            for (power, value) in factor.iter().enumerate() {
-                product[power + 1] += value;
-                product[power] -= p * value;
-            }
-            product
-        })
-    }
+    /// `A^T [(G kernel) * (B^T input)]` with one input and one tap of 1, of an axis whose term `t` is at point `t % P`;
+    /// and the adjoints of `A^T` and of `G` over the same.
+    struct Axis<X, const M: usize, const P: usize, const N: usize>(X, [usize; 2]);
 
-    /// All transforms of a unit vector: a column of `B^T`, one of `A^T`, and one of `A`.
-    struct Columns<X, const M: usize, const N: usize>(X, usize);
+    impl<X: Terms<N> + Outputs<M, P>, const M: usize, const P: usize, const N: usize> Kernel<f64>
+        for Axis<X, M, P, N>
+    {
+        type Output = [Vec<f64>; 2];
 
-    impl<X: Transform<M, N>, const M: usize, const N: usize> Kernel<f32> for Columns<X, M, N> {
-        type Output = [Vec<f32>; 3];
         #[inline(always)]
-        fn run<S: Simd<f32>>(self, simd: S) -> Self::Output {
-            let unit: [S::V; N] = std::array::from_fn(|i| simd.splat(f32::from(u8::from(i == self.1))));
+        fn run<S: Simd<f64>>(self, simd: S) -> Self::Output {
+            let [input, tap] = self.1;
+            let one = |yes: bool| simd.splat(f64::from(u8::from(yes)));
             let first = |v| {
                 let mut lanes = [0.0; 16];
                 simd.store(v, &mut lanes);
                 lanes[0]
             };
-            let short: [S::V; M] = std::array::from_fn(|i| simd.splat(f32::from(u8::from(i == self.1))));
-            let [input, output] = [X::input(simd, unit).to_vec(), X::output(simd, unit).to_vec()];
-            [input, output, X::gradient(simd, short).to_vec()].map(|v| v.into_iter().map(first).collect())
+            let d = X::input(simd, std::array::from_fn(|i| one(i == input)));
+            let g = X::kernel(simd, std::array::from_fn(|i| one(i == tap)));
+            let at = |p| (p..N).step_by(P).fold(one(false), |sum, t| simd.mul_add(d[t], g[t], sum));
+            let outputs = X::output(simd, std::array::from_fn(at)).map(first);
+            // For every output, the gradient of the tap, in turn: `G^T [(A dy) * (B^T input)]`.
+            let gradient = |output| {
+                let dy = X::gradient(simd, std::array::from_fn(|i| one(i == output)));
+                let u = std::array::from_fn(|t| simd.mul(dy[t % P], d[t]));
+                X::kernel_gradient(simd, u).map(first)
+            };
+            let taps = (0..M).map(|output| gradient(output)[tap]).collect();
+            [outputs.to_vec(), taps]
         }
     }
 
-    fn kernels_follow_the_definition<const N: usize>(points: &[f64]) {
-        let transform = KernelTransform::<N>::new(points);
-        for (i, row) in transform.rows.iter().enumerate() {
-            for (column, got) in row.iter().enumerate() {
-                let others = points.iter().enumerate().filter(|(j, _)| *j != i);
-                let want = match points.get(i) {
-                    Some(p) => p.powi(column as i32) / others.map(|(_, other)| p - other).product::<f64>(),
-                    None => f64::from(u8::from(column == 2)),
-                };
-                assert!((got - want).abs() <= 1e-15, "{got} for {want} in row {i}, column {column} of {N}");
-            }
-        }
-        // What the transforms of vectors rest on.
-        for i in (1..N - 1).step_by(2) {
-            let [plus, minus] = [transform.rows[i], transform.rows[i + 1]];
-            assert_eq!([plus[0], -plus[1], plus[2]], minus);
-        }
-    }
-
-    fn follows_the_definition<X: Transform<M, N>, const M: usize, const N: usize>(transform: X) {
-        let points = X::POINTS;
+    /// Output `o` has the tap `i` of the input `o * stride + i`.
+    fn is_a_convolution<X, const M: usize, const P: usize, const N: usize>(
+        transform: fn() -> X,
+        stride: usize,
+    ) where
+        X: Terms<N> + Outputs<M, P>,
+    {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-            for column in 0..N {
-                let [input, output, gradient] = f32::dispatch(isa, Columns::<X, M, N>(transform, column));
-                for (row, got) in gradient.into_iter().enumerate().filter(|_| column < M) {
-                    let last = f64::from(u8::from(column == M - 1));
-                    let want = points.get(row).map_or(last, |p| p.powi(column as i32));
-                    assert_eq!(f64::from(got), want, "A[{row}][{column}] on {isa}");
-                }
-                for (row, got) in input.into_iter().enumerate() {
-                    let others = (0..points.len()).filter(|&j| j != row).map(|j| points[j]);
-                    let want = polynomial(others).get(column).copied().unwrap_or(0.0);
-                    assert_eq!(f64::from(got), want, "B^T[{row}][{column}] on {isa}");
-                }
-                for (row, got) in output.into_iter().enumerate() {
-                    let last = f64::from(u8::from(row == M - 1));
-                    let want = points.get(column).map_or(last, |p| p.powi(row as i32));
-                    assert_eq!(f64::from(got), want, "A^T[{row}][{column}] on {isa}");
+            for (input, tap) in (0..N).flat_map(|input| (0..3).map(move |tap| (input, tap))) {
+                let axis = Axis::<X, M, P, N>(transform(), [input, tap]);
+                let [outputs, taps] = <f64 as crate::kernels::simd::SimdElement>::dispatch(isa, axis);
+                for (output, (got, tap_got)) in outputs.into_iter().zip(taps).enumerate() {
+                    let want = f64::from(u8::from(output * stride + tap == input));
+                    for got in [got, tap_got] {
+                        assert!(
+                            (got - want).abs() <= 1e-14,
+                            "{got} for {want}: {input} {tap} {output} on {isa}"
+                        );
+                    }
                 }
             }
         }
     }
 
     #[test]
-    fn transforms_are_those_of_their_points() {
-        follows_the_definition(Two);
-        follows_the_definition(Four);
-        kernels_follow_the_definition::<4>(Two::POINTS);
-        kernels_follow_the_definition::<6>(Four::POINTS);
+    fn transforms_come_to_a_convolution_and_to_its_kernels_gradient() {
+        is_a_convolution::<_, 2, 4, 4>(|| Two, 1);
+        is_a_convolution::<_, 4, 6, 6>(|| Four, 1);
+        is_a_convolution::<_, 4, 5, 9>(|| Strided, 2);
+    }
+
+    #[test]
+    fn entries_of_the_inputs_and_the_outputs_transforms_are_exact() {
+        for x in [Four::PAIRS, Strided::PAIRS].into_iter().flat_map(|Pairs { p, q }| {
+            [p, q, p * p, q * q, p * p * p, q * q * q, p * p + q * q, p * p * q * q]
+        }) {
+            assert_eq!(f64::from(x as f32), x);
+        }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::TileSize;
 use crate::geometry::{Geometry2d, WindowAxis};
 
-/// The output of a convolution as square tiles of `size` outputs a side, band by band and image by image. The last tiles
+/// The output of a convolution as square tiles of `side` outputs a side, band by band and image by image. The last tiles
 /// of a band, and of an image, may reach over the edge, or lie beyond it.
 ///
 /// Of a dilated window, outputs meet only every `dilation`-th input: they fall into `dilation x dilation` phases, each a
@@ -13,7 +14,9 @@ use crate::geometry::{Geometry2d, WindowAxis};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiling {
     pub(super) geometry: Geometry2d,
-    pub(super) size: usize,
+    pub(super) size: TileSize,
+    /// The outputs along a side of a tile.
+    side: usize,
     /// Bands of an image.
     rows: usize,
     /// Tiles of a band.
@@ -29,11 +32,12 @@ pub(super) struct Place {
 }
 
 impl Tiling {
-    pub(super) fn new(geometry: &Geometry2d, size: usize) -> Self {
+    pub(super) fn new(geometry: &Geometry2d, size: TileSize) -> Self {
+        let side = size.outputs();
         let Geometry2d { rows, cols, .. } = *geometry;
-        let tiles = |axis: WindowAxis| axis.output.div_ceil(size * axis.dilation);
+        let tiles = |axis: WindowAxis| axis.output.div_ceil(side * axis.dilation);
         let phases = rows.dilation * cols.dilation;
-        Tiling { geometry: *geometry, size, rows: tiles(rows), cols: tiles(cols) * phases }
+        Tiling { geometry: *geometry, size, side, rows: tiles(rows), cols: tiles(cols) * phases }
     }
 
     /// The bands of all images.
@@ -58,18 +62,18 @@ impl Tiling {
         let (band, tile) = (tile / self.cols, tile % self.cols);
         let (image, band) = (band / self.rows, band % self.rows);
         if self.steps() == [1, 1] {
-            return Place { image, row: band * self.size, col: tile * self.size };
+            return Place { image, row: band * self.side, col: tile * self.side };
         }
         let [down, right] = self.steps();
         let (phase, tile) = (tile % (down * right), tile / (down * right));
-        let row = band * self.size * down + phase / right;
-        Place { image, row, col: tile * self.size * right + phase % right }
+        let row = band * self.side * down + phase / right;
+        Place { image, row, col: tile * self.side * right + phase % right }
     }
 
     /// The rows of the output, counted through all images, in the bands before `band`.
     pub(super) fn output_rows_before(&self, band: usize) -> usize {
         let (height, [down, _]) = (self.geometry.rows.output, self.steps());
-        band / self.rows * height + (band % self.rows * self.size * down).min(height)
+        band / self.rows * height + (band % self.rows * self.side * down).min(height)
     }
 
     /// The elements of the output in the bands `bands`: they lie together.
@@ -82,7 +86,7 @@ impl Tiling {
     #[inline(always)]
     pub(super) fn covered(&self, place: Place) -> (usize, usize) {
         let Geometry2d { rows, cols, .. } = self.geometry;
-        (self.size.min(left(rows, place.row)), self.size.min(left(cols, place.col)))
+        (self.side.min(left(rows, place.row)), self.side.min(left(cols, place.col)))
     }
 }
 
