@@ -15,6 +15,8 @@ const SCRATCH_BYTES: usize = 3 << 19;
 const FEW_TILES: usize = 16;
 /// The same for each lane of a vector: wide multipliers use it up as much faster.
 const FEW_TILES_A_LANE: usize = 2;
+/// Bytes of a transformed kernel from which on it comes from memory: the more tiles meet it at a time, the better.
+const FAR_BYTES: usize = 24 << 20;
 /// With fewer channels at a time, products would end too soon.
 const FEW_CHANNELS: usize = 128;
 /// With more, reading it less often gains nothing.
@@ -55,8 +57,13 @@ pub(super) enum Split {
 impl Blocking {
     pub(super) fn new<T: Element>(isa: Isa, tiling: &Tiling, threads: usize) -> Self {
         let channels = tiling.geometry.in_channels;
-        let kernel_stays = kernel_bytes::<T>(tiling) <= L2_BYTES / 2;
-        let few = FEW_TILES.max(FEW_TILES_A_LANE * T::lanes(isa));
+        let kernel_bytes = kernel_bytes::<T>(tiling);
+        let kernel_stays = kernel_bytes <= L2_BYTES / 2;
+        let few = if kernel_bytes > FAR_BYTES {
+            MANY_TILES
+        } else {
+            FEW_TILES.max(FEW_TILES_A_LANE * T::lanes(isa))
+        };
         let most_slices = if kernel_stays { 1 } else { channels.div_ceil(FEW_CHANNELS).max(1) };
         let slice = |count: usize| Slice::new::<T>(tiling, channels.div_ceil(count));
         // The first that leaves room for so many tiles, or the last.
@@ -65,7 +72,7 @@ impl Blocking {
         let slice = (1..most_slices).map(slice).find(roomy).unwrap_or_else(|| slice(most_slices));
         let near = L2_BYTES * 3 / 4 / slice.tile_bytes::<T>();
         let block = near.clamp(few, MANY_TILES).min(slice.most_tiles::<T>());
-        let together = (slice.tiles_bytes::<T>() / slice.tile_bytes::<T>()).clamp(1, MANY_TILES);
+        let together = (slice.tiles_bytes::<T>() / slice.tile_bytes::<T>()).clamp(1, MANY_TILES * 3 / 2);
         // Of a kernel that is taken in slices, threads had better read different parts.
         let few = if slice.term_stride < channels { block } else { FEW_TILES };
         let enough = tiling.tiles().div_ceil(threads) >= few;
