@@ -100,6 +100,12 @@ impl Sampling {
         ((position * self.step + tap * self.dilation) as isize + self.first) as usize
     }
 
+    /// What a tap reads at `position`, which may lie behind the last one, if that is inside the source.
+    pub(crate) fn at(&self, position: usize, tap: usize) -> Option<usize> {
+        let read = (position * self.step + tap * self.dilation) as isize + self.first;
+        usize::try_from(read).ok().filter(|&read| read < self.source)
+    }
+
     /// How far beyond the first tap another reads.
     pub(crate) fn beyond_first(&self, tap: usize) -> usize {
         tap * self.dilation

@@ -1,6 +1,8 @@
 //! Convolution with few channels in each of many groups, depthwise convolution above all: vectors run over the channels
 //! of all groups, where a matrix product would be few columns wide.
 
+mod strips;
+
 use std::ops::Range;
 
 use super::epilogue::{Bend, Epilogue};
@@ -9,6 +11,7 @@ use super::pieces::each_chunk;
 use super::simd::{Grid, Kernel, Simd, isa};
 use super::threads::threads;
 use crate::{Element, Geometry2d};
+use strips::Strips;
 
 /// The weights of a convolution whose groups have as many filters as channels, 1, 2 or 4.
 #[derive(Clone, Debug)]
@@ -39,11 +42,19 @@ pub(super) fn correlate<T: Element>(
     let line = patches.cols.positions * patches.channels;
     let threads = threads(work);
     let Epilogue { bias, bend, .. } = after.without_residual();
-    let lines = (out.len() / line).div_ceil(2 * threads).clamp(1, BAND_LINES);
+    let (lines, strips) = (out.len() / line, weights.block == 1 && strips::suit(isa(), patches));
+    let lines = match strips {
+        true => strips::lines(patches, lines, threads),
+        false => lines.div_ceil(2 * threads).clamp(1, BAND_LINES),
+    };
     each_chunk(threads > 1, out, lines * line, |band, out| {
         let first = band * lines;
         let after = after.part(first * line..first * line + out.len());
         match weights.block {
+            _ if strips => {
+                let (weights, out) = (&weights.values[..], &mut *out);
+                T::dispatch(isa(), Strips { patches, weights, bias, bend, first, out });
+            }
             2 => T::dispatch(isa(), Band::<T, 2> { patches, weights, bias, bend, first, out: &mut *out }),
             4 => T::dispatch(isa(), Band::<T, 4> { patches, weights, bias, bend, first, out: &mut *out }),
             _ => T::dispatch(isa(), Band::<T, 1> { patches, weights, bias, bend, first, out: &mut *out }),

@@ -45,6 +45,13 @@ impl<'a, T: Copy + Default> Grid<'a, T> {
         Grid { start, columns, depth, ..*self }
     }
 
+    /// One of the rows.
+    #[inline(always)]
+    pub fn row(&self, row: usize) -> Self {
+        assert!(row < self.rows);
+        Grid { start: self.start.wrapping_add(row.wrapping_mul(self.row_pitch)), rows: 1, ..*self }
+    }
+
     /// Asks for as many numbers as a row and a column have here, behind these, if there are any.
     #[inline(always)]
     pub fn prefetch_next(&self, row: usize, column: usize) {
