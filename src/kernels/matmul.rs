@@ -10,6 +10,7 @@
 //! | either, for the last columns | 6 x 2, 12 x 1 | 12 |
 
 mod packing;
+mod resident;
 mod series;
 mod short;
 
@@ -190,7 +191,10 @@ impl<T: Element> Block<'_, '_, T> {
         let start = bias.map_or(&[][..], |bias| &bias[column..][..columns.len()]);
         let count = whole_tiles(out.len(), tall, rest);
         let out = out.lines(0, count).columns(*place + columns.start..*place + columns.end);
-        Short { values, rows, runs, panels, start, bend, out }.compute(simd, (tall, across));
+        let short = Short { values, rows, runs, panels, start, bend, out };
+        if let Some(short) = resident::compute(short, simd, across) {
+            short.compute(simd, (tall, across));
+        }
         count
     }
 

@@ -30,7 +30,7 @@ pub(super) use unrolled::unrolled;
 
 use portable::Portable;
 pub(super) use prefetch::read as prefetch_read;
-pub use strands::{Runs, Strands};
+pub use strands::{Fixed, Runs, Strands};
 
 /// The most lanes of any vector.
 pub(super) const MAX_LANES: usize = 16;

@@ -113,6 +113,14 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
         Strands { first, distances, runs, values: PhantomData }
     }
 
+    /// The same rows, which have `LINES` lines of one run of `LENGTH` numbers.
+    #[inline(always)]
+    pub fn fixed<const LINES: usize, const LENGTH: usize>(self) -> Fixed<'a, T, M, LINES, LENGTH> {
+        let Runs { lines, in_line, length, .. } = self.runs;
+        assert!(lines == LINES && in_line == 1 && length == LENGTH);
+        Fixed(self)
+    }
+
     /// For each number of the rows in these lines, calls `f(reader, chunk)`: the reader returns the number of a row, and
     /// the chunk is the next of `width` numbers of `right`, which has one for every number of all lines. At the start of
     /// each run, and whenever `stretch` numbers are done, calls `before` with the part of `right` that comes next.
@@ -160,6 +168,21 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
                 start = line;
             }
         }
+    }
+}
+
+/// `M` rows of so many lines of one run, of a length that is known to the compiler.
+#[derive(Clone, Copy)]
+pub struct Fixed<'a, T, const M: usize, const LINES: usize, const LENGTH: usize>(Strands<'a, T, M>);
+
+impl<T: Copy, const M: usize, const LINES: usize, const LENGTH: usize> Fixed<'_, T, M, LINES, LENGTH> {
+    /// A number of a line of a row.
+    #[inline(always)]
+    pub fn at(&self, row: usize, line: usize, number: usize) -> T {
+        assert!(row < M && line < LINES && number < LENGTH);
+        let Strands { first, distances, runs, .. } = &self.0;
+        // SAFETY: each row may be read as far as `runs` reach, which have so many lines of one run of so many numbers.
+        unsafe { *first.offset(distances[row]).add(line * runs.line_pitch + number) }
     }
 }
 
