@@ -250,6 +250,63 @@ mod tests {
         }
     }
 
+    fn small_windows_follow_the_definition<T: Element>() {
+        // Filters that fill panels of every width, rows that fill tiles and that do not, with and without padding.
+        let windows = [(3, 1, 32), (3, 1, 64), (3, 2, 96), (5, 1, 16), (5, 2, 64), (3, 1, 40)];
+        for (kernel, stride, filters) in windows {
+            for padding in [Padding::Same, Padding::Valid] {
+                let window = Window2d::new(kernel).strides(stride).padding(padding);
+                let geometry = window.conv(&[2, 11, 15, 1], &[kernel, kernel, 1, filters]).unwrap();
+                let x = numbers(len(geometry.input_shape()), 1);
+                let weights = numbers(len(geometry.kernel_shape()), 2);
+                let bias = numbers(filters, 3);
+                let mut want: Vec<f32> =
+                    bias.iter().cycle().take(len(geometry.output_shape())).copied().collect();
+                each_product(&geometry, |input, weight, output| want[output] += x[input] * weights[weight]);
+                let own = |numbers: &[f32]| numbers.iter().map(|&x| T::of(x.into())).collect::<Vec<T>>();
+                let (x, weights, bias, want) = (own(&x), own(&weights), own(&bias), own(&want));
+                for after in [Some(&bias[..]), None].map(Epilogue::bias) {
+                    let mut out = vec![T::of(f64::NAN); want.len()];
+                    forward(&x, (&weights, &PreparedKernel::default()), &geometry, after, &mut out);
+                    let bias = |index: usize| after.bias.map_or(bias[index % filters], |_| T::zero());
+                    let same =
+                        out.iter().zip(&want).enumerate().all(|(i, (&got, &want))| got + bias(i) == want);
+                    assert!(same, "{geometry:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn windows_over_one_channel_follow_the_definition() {
+        small_windows_follow_the_definition::<f32>();
+        small_windows_follow_the_definition::<f64>();
+    }
+
+    #[test]
+    fn depthwise_results_do_not_depend_on_the_number_of_threads() {
+        for (channels, stride) in [(70, 1), (128, 1), (70, 2), (128, 2)] {
+            let window = Window2d::new(3).strides(stride).padding(Padding::Same).groups(channels);
+            let geometry = window.conv(&[3, 45, 29, channels], &[3, 3, 1, channels]).unwrap();
+            let own = |numbers: Vec<f32>| numbers.into_iter().map(|x| x / 7.0).collect::<Vec<f32>>();
+            let x = own(numbers(len(geometry.input_shape()), 1));
+            let weights = own(numbers(len(geometry.kernel_shape()), 2));
+            let residual = own(numbers(len(geometry.output_shape()), 5));
+            let finish = |piece: &mut [f32]| piece.iter_mut().for_each(|value| *value *= 3.0);
+            let plain = Epilogue::bias(None);
+            for after in [plain, Epilogue { residual: Some(&residual), finish: Some(&finish), ..plain }] {
+                let run = |threads| {
+                    let mut out = vec![f32::NAN; residual.len()];
+                    let kernel = (&weights[..], &PreparedKernel::default());
+                    on(threads, || forward(&x, kernel, &geometry, after, &mut out));
+                    out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                };
+                let one = run(1);
+                assert!(one == run(2) && one == run(5), "{geometry:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_kernel_whose_panels_are_too_large_is_taken_in_slices() {
         // A map with padding, whose lines are cut; nine runs a window; and a dense layer. The same turned round, and one

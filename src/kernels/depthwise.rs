@@ -44,7 +44,7 @@ pub(super) fn correlate<T: Element>(
     let Epilogue { bias, bend, .. } = after.without_residual();
     let (lines, strips) = (out.len() / line, weights.block == 1 && strips::suit(isa(), patches));
     let lines = match strips {
-        true => strips::lines(patches, lines, threads),
+        true => strips::lines(patches, lines, threads, after.has_end()),
         false => lines.div_ceil(2 * threads).clamp(1, BAND_LINES),
     };
     each_chunk(threads > 1, out, lines * line, |band, out| {
@@ -63,7 +63,7 @@ pub(super) fn correlate<T: Element>(
     });
 }
 
-/// The most rows of positions that a task computes. A tile of columns goes down through all of them before the next,
+/// The most rows of positions that a task computes in tiles. One of columns goes down through all of them before the next,
 /// so that what overlapping windows share stays in the first-level cache.
 const BAND_LINES: usize = 4;
 /// Columns of a dense tile, and vectors of channels of it: as many sums as it takes to keep the units busy, few enough

@@ -80,14 +80,14 @@ pub(super) fn correlate<T: Element>(
     if threads == 1 || pixels > block {
         each_chunk(threads > 1, out, block * filters, |index, out| {
             product.block(right, index * block, 0..filters, Rows::new(out, filters));
-            (after.finish)(out);
+            after.finish(out);
         });
     } else {
         // One block: the threads share the filters, and so each reads only its part of the kernel.
         let width = filters.div_ceil(unit).div_ceil(threads) * unit;
         let part = |piece: Range<usize>, out: Rows<'_, T>| product.block(right, 0, piece, out);
         each_columns(true, Rows::new(out, filters), 0, width, &part);
-        (after.finish)(out);
+        after.finish(out);
     }
 }
 

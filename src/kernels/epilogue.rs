@@ -19,13 +19,13 @@ pub struct Epilogue<'a, T> {
     /// Applied before anything is written.
     pub bend: Bend<T>,
     /// Applied to what has been written.
-    pub finish: FinishPiece<'a, T>,
+    pub finish: Option<FinishPiece<'a, T>>,
 }
 
 impl<'a, T: Element> Epilogue<'a, T> {
     /// A bias, if there is one, and no more.
     pub(crate) fn bias(bias: Option<&'a [T]>) -> Self {
-        Epilogue { bias, residual: None, bend: Bend::Straight, finish: &|_| {} }
+        Epilogue { bias, residual: None, bend: Bend::Straight, finish: None }
     }
 
     /// The same for a part of the outputs.
@@ -39,12 +39,24 @@ impl<'a, T: Element> Epilogue<'a, T> {
         Epilogue { residual: None, bend, ..self }
     }
 
+    /// Whether there is something to do when outputs have been written, by [`end`](Self::end).
+    pub(super) fn has_end(&self) -> bool {
+        self.residual.is_some() || self.finish.is_some()
+    }
+
+    /// Finishes what has been written.
+    pub(super) fn finish(&self, out: &mut [T]) {
+        if let Some(finish) = self.finish {
+            finish(out);
+        }
+    }
+
     /// Does to `out` what [`without_residual`](Self::without_residual) left, and finishes it.
     pub(super) fn end(self, isa: Isa, out: &mut [T]) {
         if let Some(residual) = self.residual {
             T::dispatch(isa, AddAndBend { residual, bend: self.bend, out });
         }
-        (self.finish)(out);
+        self.finish(out);
     }
 }
 

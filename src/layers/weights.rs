@@ -1,6 +1,6 @@
 //! The weights of a layer: named parameters, made together, and what inference prepares from them.
 
-use crate::kernels::epilogue::Epilogue;
+use crate::kernels::epilogue::{Epilogue, FinishPiece};
 use crate::layer::{Name, Param, Step};
 use crate::memory::len_of;
 use crate::{Activation, Cost, Element, Error, Initializer, Result, Rng, Tensor};
@@ -138,7 +138,9 @@ impl<T: Element, P: Default> Weights<T, P> {
     ) -> R {
         let (bend, rest) = activation.in_registers();
         let finish = |piece: &mut [T]| rest.apply(piece, channels);
-        f(Epilogue { bias: self.bias(), residual, bend, finish: &finish })
+        let finish: Option<FinishPiece<'_, T>> =
+            if rest == Activation::Linear { None } else { Some(&finish) };
+        f(Epilogue { bias: self.bias(), residual, bend, finish })
     }
 
     /// What has been prepared from the weights.

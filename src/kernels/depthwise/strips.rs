@@ -22,7 +22,7 @@ const TAPS: usize = 3;
 const LINES: usize = 128;
 /// The same where neighbouring columns lie a multiple of so many bytes apart: more would evict each other from the
 /// first-level cache.
-const ALIASED_LINES: usize = 8;
+const FEW_LINES: usize = 8;
 const ALIASED_BYTES: usize = 512;
 
 /// Whether windows over so many channels can be computed in strips, and these are faster there.
@@ -42,10 +42,15 @@ pub(super) fn suit<T: Element>(isa: Isa, patches: &Patches<'_, T>) -> bool {
     pays && channels >= vectors.lanes && axes && cols.positions >= columns(vectors.panel) && edges()
 }
 
-/// How many rows of positions, of so many, a task had better compute.
-pub(super) fn lines<T: Element>(patches: &Patches<'_, T>, all: usize, threads: usize) -> usize {
-    let most = if is_aliased(patches) { ALIASED_LINES } else { LINES };
-    all.div_ceil(all.div_ceil(most).next_multiple_of(threads)).max(1)
+/// How many rows of positions, of so many, a task had better compute. What is `read_again` had better be in a cache still.
+pub(super) fn lines<T: Element>(
+    patches: &Patches<'_, T>,
+    all: usize,
+    threads: usize,
+    read_again: bool,
+) -> usize {
+    let most = if read_again || is_aliased(patches) { FEW_LINES } else { LINES };
+    all.div_ceil(all.div_ceil(most).max(1).next_multiple_of(threads)).max(1)
 }
 
 fn is_aliased<T: Element>(patches: &Patches<'_, T>) -> bool {

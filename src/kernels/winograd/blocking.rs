@@ -19,7 +19,7 @@ const FEW_TILES_A_LANE: usize = 2;
 const FAR_BYTES: usize = 24 << 20;
 /// With fewer channels at a time, products would end too soon.
 const FEW_CHANNELS: usize = 128;
-/// With more, reading it less often gains nothing.
+/// With more, reading it less often from a cache gains nothing.
 pub(super) const MANY_TILES: usize = 48;
 
 /// The most bytes of tiles that are done at once to transform a kernel only once.
@@ -72,6 +72,7 @@ impl Blocking {
         let slice = (1..most_slices).map(slice).find(roomy).unwrap_or_else(|| slice(most_slices));
         let near = L2_BYTES * 3 / 4 / slice.tile_bytes::<T>();
         let block = near.clamp(few, MANY_TILES).min(slice.most_tiles::<T>());
+        // All tiles of a map, if it is not much larger: each thread then reads its part of the kernel only once.
         let together = (slice.tiles_bytes::<T>() / slice.tile_bytes::<T>()).clamp(1, MANY_TILES * 3 / 2);
         // Of a kernel that is taken in slices, threads had better read different parts.
         let few = if slice.term_stride < channels { block } else { FEW_TILES };

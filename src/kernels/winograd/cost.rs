@@ -75,7 +75,18 @@ fn suits(geometry: &Geometry2d, size: TileSize) -> bool {
     let moves = |axis: WindowAxis| axis.stride == size.stride() && (axis.stride == 1 || axis.dilation == 1);
     let plain = |axis: WindowAxis| axis.kernel == 3 && moves(axis);
     let allowed = geometry.accuracy == Accuracy::Fast;
-    allowed && plain(geometry.rows) && plain(geometry.cols) && geometry.groups == 1
+    allowed
+        && plain(geometry.rows)
+        && plain(geometry.cols)
+        && geometry.groups == 1
+        && is_shared(geometry, size)
+}
+
+/// Whether threads can share the tiles: there are bands for them, or bands so short that they can share the filters.
+fn is_shared(geometry: &Geometry2d, size: TileSize) -> bool {
+    const MANY_BANDS: usize = 8;
+    let tiling = Tiling::new(geometry, size);
+    tiling.cols <= MANY_TILES || tiling.bands() >= MANY_BANDS || tiling.steps() == [1, 1]
 }
 
 /// The scratch of a thread in bytes, and the time in multiplications at the processor's best speed.
@@ -190,12 +201,17 @@ mod tests {
         let shapes = (&[1, 56, 56, 64], &[3, 3, 64, 64]);
         assert!(choose::<f32>(&Window2d::new(3).conv(shapes.0, shapes.1).unwrap()).is_some());
         let strides = |strides| Window2d::new(3).strides(strides).conv(shapes.0, shapes.1).unwrap();
-        assert_eq!(choose::<f32>(&strides((2, 2))), None);
         assert_eq!(choose::<f32>(&strides((1, 2))), None);
         assert_eq!(choose::<f32>(&strides((3, 3))), None);
         assert!(choose::<f32>(&Window2d::new(3).dilation(2).conv(shapes.0, shapes.1).unwrap()).is_some());
-        // One output of a tile in four.
-        assert_eq!(choose::<f32>(&Window2d::new(3).dilation(27).conv(shapes.0, shapes.1).unwrap()), None);
+        // Of a band, which is all of the map, there are too many tiles for threads to share the filters.
+        let same = |dilation| Window2d::new(3).dilation(dilation).padding(Padding::Same);
+        assert_eq!(choose::<f32>(&same(14).conv(shapes.0, shapes.1).unwrap()), None);
+        // No more phases than outputs.
+        for dilation in [57, 1 << (usize::BITS / 2)] {
+            assert_eq!(choose::<f32>(&same(dilation).conv(shapes.0, shapes.1).unwrap()), None);
+            assert_eq!(choose_gradient::<f32>(&same(dilation).conv(shapes.0, shapes.1).unwrap()), None);
+        }
         assert_eq!(choose::<f32>(&Window2d::new(3).groups(2).conv(shapes.0, &[3, 3, 32, 64]).unwrap()), None);
         assert_eq!(choose::<f32>(&Window2d::new(5).conv(shapes.0, &[5, 5, 64, 64]).unwrap()), None);
     }

@@ -84,7 +84,7 @@ impl<T: Element> Problem<'_, T> {
                 let first = |task| task * self.tiling.bands() / tasks;
                 each_piece(self.parallel, 0..tasks, out, &|task| start(first(task)), &|task, piece| {
                     self.bands(first(task)..first(task + 1), block, piece);
-                    (self.after.finish)(piece);
+                    self.after.finish(piece);
                 });
             }
             Split::Filters { bands } => {
@@ -151,7 +151,7 @@ impl<T: Element> Problem<'_, T> {
                 });
             }
         });
-        (self.after.finish)(out);
+        self.after.finish(out);
     }
 
     /// The filters `filters` of all positions of the bands.

@@ -308,7 +308,7 @@ impl Pair {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::simd::{Isa, Kernel};
+    use crate::kernels::simd::{Isa, Kernel, SimdElement};
 
     /// `A^T [(G kernel) * (B^T input)]` with one input and one tap of 1, of an axis whose term `t` is at point `t % P`;
     /// and the adjoints of `A^T` and of `G` over the same.
@@ -353,7 +353,7 @@ mod tests {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             for (input, tap) in (0..N).flat_map(|input| (0..3).map(move |tap| (input, tap))) {
                 let axis = Axis::<X, M, P, N>(transform(), [input, tap]);
-                let [outputs, taps] = <f64 as crate::kernels::simd::SimdElement>::dispatch(isa, axis);
+                let [outputs, taps] = <f64 as SimdElement>::dispatch(isa, axis);
                 for (output, (got, tap_got)) in outputs.into_iter().zip(taps).enumerate() {
                     let want = f64::from(u8::from(output * stride + tap == input));
                     for got in [got, tap_got] {
@@ -374,12 +374,76 @@ mod tests {
         is_a_convolution::<_, 4, 5, 9>(|| Strided, 2);
     }
 
-    #[test]
-    fn entries_of_the_inputs_and_the_outputs_transforms_are_exact() {
-        for x in [Four::PAIRS, Strided::PAIRS].into_iter().flat_map(|Pairs { p, q }| {
-            [p, q, p * p, q * q, p * p * p, q * q * q, p * p + q * q, p * p * q * q]
-        }) {
-            assert_eq!(f64::from(x as f32), x);
+    /// The coefficients of `product over points of (x - p)`, the constant first.
+    fn polynomial(points: impl Iterator<Item = f64>) -> Vec<f64> {
+        points.fold(vec![1.0], |factor, p| {
+            let mut product = vec![0.0; factor.len() + 1];
+            for (power, value) in factor.iter().enumerate() {
+                product[power + 1] += value;
+                product[power] -= p * value;
+            }
+            product
+        })
+    }
+
+    /// All transforms of a unit vector: a column of `B^T`, one of `A^T`, and one of `A`.
+    struct Columns<X, const M: usize, const P: usize, const N: usize>(X, usize);
+
+    impl<X: Terms<N> + Outputs<M, P>, const M: usize, const P: usize, const N: usize> Kernel<f32>
+        for Columns<X, M, P, N>
+    {
+        type Output = [Vec<f32>; 3];
+
+        #[inline(always)]
+        fn run<S: Simd<f32>>(self, simd: S) -> Self::Output {
+            let one = |i| simd.splat(f32::from(u8::from(i == self.1)));
+            let first = |v| {
+                let mut lanes = [0.0; 16];
+                simd.store(v, &mut lanes);
+                lanes[0]
+            };
+            let input = X::input(simd, std::array::from_fn(one)).to_vec();
+            let output = X::output(simd, std::array::from_fn(one)).to_vec();
+            let gradient = X::gradient(simd, std::array::from_fn(one)).to_vec();
+            [input, output, gradient].map(|v| v.into_iter().map(first).collect())
         }
+    }
+
+    /// The entries of `B^T`, `A^T` and `A` are exact; of a strided window, terms of the even inputs come first.
+    fn follows_the_definition<X, const M: usize, const P: usize, const N: usize>(
+        transform: fn() -> X,
+        points: &[f64],
+    ) where
+        X: Terms<N> + Outputs<M, P>,
+    {
+        let stride = if N == P { 1 } else { 2 };
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            for column in 0..N {
+                let columns = Columns::<X, M, P, N>(transform(), column);
+                let [input, output, gradient] = <f32 as SimdElement>::dispatch(isa, columns);
+                for (row, got) in input.into_iter().enumerate() {
+                    let others = (0..points.len()).filter(|&j| j != row % P).map(|j| points[j]);
+                    let power = (column % stride == row / P).then_some(column / stride);
+                    let want = power.and_then(|power| polynomial(others).get(power).copied()).unwrap_or(0.0);
+                    assert_eq!(f64::from(got), want, "B^T[{row}][{column}] on {isa}");
+                }
+                let last = |row| f64::from(u8::from(row == M - 1));
+                for (row, got) in output.into_iter().enumerate().filter(|_| column < P) {
+                    let want = points.get(column).map_or(last(row), |p| p.powi(row as i32));
+                    assert_eq!(f64::from(got), want, "A^T[{row}][{column}] on {isa}");
+                }
+                for (row, got) in gradient.into_iter().enumerate().filter(|_| column < M) {
+                    let want = points.get(row).map_or(last(column), |p| p.powi(column as i32));
+                    assert_eq!(f64::from(got), want, "A[{row}][{column}] on {isa}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn transforms_are_those_of_their_points() {
+        follows_the_definition::<_, 2, 4, 4>(|| Two, &[0.0, 1.0, -1.0]);
+        follows_the_definition::<_, 4, 6, 6>(|| Four, &[0.0, 0.75, -0.75, 1.5, -1.5]);
+        follows_the_definition::<_, 4, 5, 9>(|| Strided, &[0.5, -0.5, 1.25, -1.25]);
     }
 }

@@ -216,7 +216,8 @@ fn layers() -> impl Iterator<Item = Geometry2d> {
         (1, 7, 7, 64, 300, (1, 1)),
         // In slices of the channels.
         (1, 24, 23, 450, 6, (1, 1)),
-        // Dilated, and strided.
+        // Dilated, by more than there are outputs, too, and strided.
+        (1, 3, 5, 33, 40, (1, 7)),
         (2, 33, 20, 33, 17, (1, 2)),
         (1, 14, 13, 96, 80, (1, 3)),
         (1, 15, 14, 96, 80, (2, 1)),
@@ -309,7 +310,7 @@ fn finish_gets_every_output_once_and_whole_positions() {
                 assert_eq!(piece.len() % depth, 0);
                 piece.iter_mut().for_each(|value| *value *= 2.0);
             };
-            let after = Epilogue { finish: &finish, ..Epilogue::bias(None) };
+            let after = Epilogue { finish: Some(&finish), ..Epilogue::bias(None) };
             on(threads, || forward(&x, Kernel::Packed(&packed), &geometry, after, &mut doubled));
             assert!(plain.iter().zip(&doubled).all(|(plain, doubled)| plain * 2.0 == *doubled));
         }
@@ -319,11 +320,10 @@ fn finish_gets_every_output_once_and_whole_positions() {
 #[test]
 fn scratch_is_bounded() {
     let window = Window2d::new(3).padding(Padding::Same);
-    for (n, side, channels) in
-        [(1, 56, 64), (1, 7, 512), (1, 14, 1024), (8, 28, 512), (1, 300, 2), (4, 9, 4000)]
-    {
-        let kernel = [3, 3, channels, 8];
-        let geometry = window.conv(&[n, side, side, channels], &kernel).unwrap();
+    let layers = [(1, 56, 64), (1, 7, 512), (1, 14, 1024), (8, 28, 512), (1, 300, 2), (4, 9, 4000)];
+    // With many filters, the transformed kernel comes from memory.
+    for ((n, side, channels), filters) in layers.into_iter().flat_map(|layer| [(layer, 8), (layer, 2000)]) {
+        let geometry = window.conv(&[n, side, side, channels], &[3, 3, channels, filters]).unwrap();
         for size in [TileSize::Two, TileSize::Four, TileSize::Strided] {
             for threads in [1, 2, 16] {
                 let bytes = on(threads, || forecast::<f32>(&geometry, size).0);

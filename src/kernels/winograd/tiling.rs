@@ -21,6 +21,8 @@ pub(super) struct Tiling {
     rows: usize,
     /// Tiles of a band.
     pub(super) cols: usize,
+    /// Phases of rows, and of columns.
+    phases: [usize; 2],
 }
 
 /// Where a tile lies: its image, and the position there of its first output.
@@ -36,8 +38,10 @@ impl Tiling {
         let side = size.outputs();
         let Geometry2d { rows, cols, .. } = *geometry;
         let tiles = |axis: WindowAxis| axis.output.div_ceil(side * axis.dilation);
-        let phases = rows.dilation * cols.dilation;
-        Tiling { geometry: *geometry, size, side, rows: tiles(rows), cols: tiles(cols) * phases }
+        // There are no more phases than outputs.
+        let phases = [rows, cols].map(|axis| axis.dilation.min(axis.output).max(1));
+        let cols = tiles(cols) * phases[0] * phases[1];
+        Tiling { geometry: *geometry, size, side, rows: tiles(rows), cols, phases }
     }
 
     /// The bands of all images.
@@ -64,10 +68,10 @@ impl Tiling {
         if self.steps() == [1, 1] {
             return Place { image, row: band * self.side, col: tile * self.side };
         }
-        let [down, right] = self.steps();
-        let (phase, tile) = (tile % (down * right), tile / (down * right));
-        let row = band * self.side * down + phase / right;
-        Place { image, row, col: tile * self.side * right + phase % right }
+        let ([down, right], [above, beside]) = (self.steps(), self.phases);
+        let (phase, tile) = (tile % (above * beside), tile / (above * beside));
+        let row = band * self.side * down + phase / beside;
+        Place { image, row, col: tile * self.side * right + phase % beside }
     }
 
     /// The rows of the output, counted through all images, in the bands before `band`.
