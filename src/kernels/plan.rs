@@ -3,11 +3,11 @@
 use std::fmt;
 
 use super::depthwise::GroupWeights;
-use super::direct;
 use super::matmul::MR;
 use super::patches::Patches;
 use super::simd::{Isa, isa};
 use super::winograd::{self, TileSize};
+use super::{depthwise, direct};
 use crate::Element;
 use crate::geometry::Geometry2d;
 
@@ -97,9 +97,7 @@ impl Plan {
         let algorithm = Algorithm::choose::<T>(geometry);
         let (workspace_bytes, cost) = match algorithm.tiles() {
             Some(tiles) => winograd::forecast::<T>(geometry, tiles),
-            None if algorithm == Algorithm::GroupVectors => {
-                (0, GROUP_VECTORS * geometry.multiplications() as f64)
-            }
+            None if algorithm == Algorithm::GroupVectors => (0, depthwise::cost::<T>(geometry)),
             None => {
                 let patches = Patches::of_input(&[], geometry);
                 (direct::workspace_bytes::<T>(&patches, geometry), direct::cost::<T>(geometry))
@@ -158,9 +156,6 @@ impl Plan {
         self.expected_share
     }
 }
-
-/// What a multiplication costs in vectors over groups: these loops wait for the cache. Measured on Zen 3.
-const GROUP_VECTORS: f64 = 2.5;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

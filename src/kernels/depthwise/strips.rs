@@ -101,12 +101,12 @@ impl<T: Element> Strips<'_, T> {
             let at = (rows.clone(), col, place);
             if const { self::columns(S::PANEL) == 4 } {
                 match cols.step {
-                    1 => self.between::<S, 1, 4, 6>(simd, source, at, (left, right)),
-                    _ => self.between::<S, 2, 4, 9>(simd, source, at, (left, right)),
+                    1 => self.strip::<S, 1, 4, 6>(simd, source, at, (left, right)),
+                    _ => self.strip::<S, 2, 4, 9>(simd, source, at, (left, right)),
                 }
             } else {
                 // Only windows that move by one get here.
-                self.between::<S, 1, 3, 5>(simd, source, at, (left, right));
+                self.strip::<S, 1, 3, 5>(simd, source, at, (left, right));
             }
         }
     }
@@ -114,7 +114,7 @@ impl<T: Element> Strips<'_, T> {
     /// The strip of `X` columns from `col` on, which sees `IN` columns of the source, of which the first or the last may lie
     /// outside.
     #[inline(always)]
-    fn between<S: Simd<T>, const STEP: usize, const X: usize, const IN: usize>(
+    fn strip<S: Simd<T>, const STEP: usize, const X: usize, const IN: usize>(
         &mut self,
         simd: S,
         source: &Grid<'_, T>,
@@ -122,17 +122,17 @@ impl<T: Element> Strips<'_, T> {
         outside: (bool, bool),
     ) {
         match outside {
-            (false, false) => self.strip::<S, STEP, X, IN, false, false>(simd, source, at),
-            (true, false) => self.strip::<S, STEP, X, IN, true, false>(simd, source, at),
-            (false, true) => self.strip::<S, STEP, X, IN, false, true>(simd, source, at),
-            (true, true) => self.strip::<S, STEP, X, IN, true, true>(simd, source, at),
+            (false, false) => self.go_down::<S, STEP, X, IN, false, false>(simd, source, at),
+            (true, false) => self.go_down::<S, STEP, X, IN, true, false>(simd, source, at),
+            (false, true) => self.go_down::<S, STEP, X, IN, false, true>(simd, source, at),
+            (true, true) => self.go_down::<S, STEP, X, IN, true, true>(simd, source, at),
         }
     }
 
     /// The same, where that is known.
     #[inline(always)]
     #[allow(clippy::needless_range_loop)]
-    fn strip<
+    fn go_down<
         S: Simd<T>,
         const STEP: usize,
         const X: usize,

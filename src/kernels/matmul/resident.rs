@@ -18,7 +18,7 @@ pub(super) fn compute<'a, 'b, T: Element, S: Simd<T>>(
         return Some(short);
     }
     match (short.runs.lines(), short.runs.count(), short.runs.length()) {
-        (3, 3, 3) if across % 2 == 0 => simd.enter(OfShape::<T, 2, 2, 3, 3>(short, across)),
+        (3, 3, 3) if across.is_multiple_of(2) => simd.enter(OfShape::<T, 2, 2, 3, 3>(short, across)),
         (5, 5, 5) => simd.enter(OfShape::<T, 6, 1, 5, 5>(short, across)),
         _ => return Some(short),
     }

@@ -198,7 +198,7 @@ impl<T: Element> Problem<'_, T> {
         self.tiling.geometry.out_channels.div_ceil(GROUP)
     }
 
-    /// The products of these channels of transformed tiles with the filters of a group, at every point.
+    /// The sums of the products of these channels of transformed tiles with the filters of a group, at every point.
     fn multiply(
         &self,
         group: usize,

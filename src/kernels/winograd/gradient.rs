@@ -5,7 +5,7 @@
 //! dg = G^T [sum over tiles of (A dy A^T) * (B^T x B)] G
 //! ```
 //!
-//! where the sums over tiles are a product of matrices at every point.
+//! where the sums over tiles are a product of matrices for every term.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -30,7 +30,7 @@ use crate::kernels::threads::threads;
 
 /// The most bytes of a block of tiles, transformed, so that it stays in a third-level cache.
 const BLOCK_BYTES: usize = 8 << 20;
-/// The same together with the sums at all points, where products are added to these: a second-level cache, as far as they
+/// The same together with the sums of all terms, where products are added to these: a second-level cache, as far as they
 /// leave room in it.
 const NEAR_BYTES: usize = 3 << 19;
 /// Bytes of a group of filters of these, transformed, at a point: they stay in the first-level cache.
@@ -39,7 +39,7 @@ const PANEL_BYTES: usize = 16 << 10;
 const FEW_TILES: usize = 48;
 /// The most channels whose products with a group of filters stay in the second-level cache.
 const NEAR_CHANNELS: usize = 48;
-/// The most bytes of the sums at all points that are worth keeping: to read and write more takes longer than the way back.
+/// The most bytes of the sums of all terms that are worth keeping: to read and write more takes longer than the way back.
 const SUMS_BYTES: usize = 10 << 20;
 /// The most pieces that tiles are cut into, to be summed apart; the fewest tiles of a piece, and the most bytes of all
 /// their sums.
@@ -135,7 +135,7 @@ struct Tiles<'a, T> {
     grads: &'a [T],
 }
 
-/// Sums of products at all points, with one or with all groups of filters.
+/// Sums of products of all terms, with one or with all groups of filters.
 #[derive(Default)]
 struct Sums<T>(Vec<T>);
 

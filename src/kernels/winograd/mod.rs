@@ -6,7 +6,7 @@
 //! | `kernel`, `input`, `output` | the transforms of a kernel, of tiles of the input, and back into the output |
 //! | `tiling` | where tiles lie |
 //! | `blocking` | how many are done at a time, and by whom |
-//! | `driver` | the forward pass: transform a block of tiles, multiply at every point, transform back |
+//! | `driver` | the forward pass: transform a block of tiles, multiply every term, transform back |
 //! | `gradient` | the gradient of the kernel |
 //! | `cost` | where all this pays |
 

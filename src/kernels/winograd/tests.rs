@@ -111,8 +111,8 @@ fn largest_of_tiles(sizes: &[f64], whole: &Geometry2d, geometry: &Geometry2d, si
 }
 
 proptest! {
-    // The same layers in every run: the bound is one of probability, and of 20,000 layers the worst was at 0.997 of it; with
-    // kernels transformed in their own precision, of as many others, at 0.943.
+    // The same layers in every run: the bound is one of probability. Of 20,000 layers that move by one the worst was at 0.997
+    // of it, of 6,000 dilated and strided ones, too, at 0.813, and of the strided ones among these at 0.606.
     #![proptest_config(ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
     #[test]
     fn stays_within_the_error_bound(geometry in geometries()) {
