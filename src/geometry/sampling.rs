@@ -97,13 +97,17 @@ impl Sampling {
 
     /// What a tap, one of [`inside`](Self::inside), reads at `position`.
     pub(crate) fn read(&self, position: usize, tap: usize) -> usize {
-        ((position * self.step + tap * self.dilation) as isize + self.first) as usize
+        self.place(position, tap) as usize
     }
 
     /// What a tap reads at `position`, which may lie behind the last one, if that is inside the source.
     pub(crate) fn at(&self, position: usize, tap: usize) -> Option<usize> {
-        let read = (position * self.step + tap * self.dilation) as isize + self.first;
-        usize::try_from(read).ok().filter(|&read| read < self.source)
+        usize::try_from(self.place(position, tap)).ok().filter(|&place| place < self.source)
+    }
+
+    /// Where a tap lies at `position`, counted from the source's start.
+    fn place(&self, position: usize, tap: usize) -> isize {
+        (position * self.step + tap * self.dilation) as isize + self.first
     }
 
     /// How far beyond the first tap another reads.

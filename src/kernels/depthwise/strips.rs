@@ -349,16 +349,14 @@ mod tests {
         all.enumerate().filter_map(|(index, (((h, w), [top, bottom, left, right]), stride))| {
             let (channels, padding) = (8 + index % 37, Padding::Explicit { top, bottom, left, right });
             let window = Window2d::new(3).strides(stride).padding(padding).groups(channels);
-            window.conv(&[1 + index % 3, h, w, channels], &[3, 3, 1, channels]).ok()
+            let geometry = window.conv(&[1 + index % 3, h, w, channels], &[3, 3, 1, channels]);
+            geometry.ok().filter(|geometry| geometry.cols.output >= columns(4))
         })
     }
 
     #[test]
     fn every_edge_and_every_instruction_set_follow_the_definition() {
         for geometry in layers() {
-            if geometry.cols.output < 4 {
-                continue;
-            }
             follows_the_definition::<f32>(&geometry, None);
             follows_the_definition::<f64>(&geometry, None);
         }
@@ -367,9 +365,7 @@ mod tests {
     #[test]
     fn a_weight_that_is_not_finite_reaches_no_output_that_sees_padding_there() {
         for (tap, geometry) in layers().enumerate() {
-            if geometry.cols.output >= 4 {
-                follows_the_definition::<f32>(&geometry, Some(tap % 9));
-            }
+            follows_the_definition::<f32>(&geometry, Some(tap % 9));
         }
     }
 }

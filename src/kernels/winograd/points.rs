@@ -310,6 +310,11 @@ mod tests {
     use super::*;
     use crate::kernels::simd::{Isa, Kernel, SimdElement};
 
+    /// The finite points of each.
+    const TWO: [f64; 3] = [0.0, 1.0, -1.0];
+    const FOUR: [f64; 5] = [0.0, 0.75, -0.75, 1.5, -1.5];
+    const STRIDED: [f64; 4] = [0.5, -0.5, 1.25, -1.25];
+
     /// `A^T [(G kernel) * (B^T input)]` with one input and one tap of 1, of an axis whose term `t` is at point `t % P`;
     /// and the adjoints of `A^T` and of `G` over the same.
     struct Axis<X, const M: usize, const P: usize, const N: usize>(X, [usize; 2]);
@@ -317,7 +322,7 @@ mod tests {
     impl<X: Terms<N> + Outputs<M, P>, const M: usize, const P: usize, const N: usize> Kernel<f64>
         for Axis<X, M, P, N>
     {
-        type Output = [Vec<f64>; 2];
+        type Output = [Vec<f64>; 3];
 
         #[inline(always)]
         fn run<S: Simd<f64>>(self, simd: S) -> Self::Output {
@@ -339,21 +344,33 @@ mod tests {
                 X::kernel_gradient(simd, u).map(first)
             };
             let taps = (0..M).map(|output| gradient(output)[tap]).collect();
-            [outputs.to_vec(), taps]
+            [outputs.to_vec(), taps, g.map(first).to_vec()]
         }
     }
 
-    /// Output `o` has the tap `i` of the input `o * stride + i`.
+    /// Output `o` has the tap `i` of the input `o * stride + i`; `G` is that of the points.
     fn is_a_convolution<X, const M: usize, const P: usize, const N: usize>(
         transform: fn() -> X,
-        stride: usize,
+        (points, stride): (&[f64], usize),
     ) where
         X: Terms<N> + Outputs<M, P>,
     {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             for (input, tap) in (0..N).flat_map(|input| (0..3).map(move |tap| (input, tap))) {
                 let axis = Axis::<X, M, P, N>(transform(), [input, tap]);
-                let [outputs, taps] = <f64 as SimdElement>::dispatch(isa, axis);
+                let [outputs, taps, kernel] = f64::dispatch(isa, axis);
+                for (row, got) in kernel.into_iter().enumerate() {
+                    let others = points.iter().enumerate().filter(|(j, _)| *j != row % P);
+                    let want = match (tap % stride == row / P, points.get(row % P)) {
+                        (false, _) => 0.0,
+                        (true, Some(p)) => {
+                            p.powi((tap / stride) as i32)
+                                / others.map(|(_, other)| p - other).product::<f64>()
+                        }
+                        (true, None) => f64::from(u8::from(tap == 2)),
+                    };
+                    assert!((got - want).abs() <= 1e-15, "{got} for {want}: G[{row}][{tap}] on {isa}");
+                }
                 for (output, (got, tap_got)) in outputs.into_iter().zip(taps).enumerate() {
                     let want = f64::from(u8::from(output * stride + tap == input));
                     for got in [got, tap_got] {
@@ -369,9 +386,9 @@ mod tests {
 
     #[test]
     fn transforms_come_to_a_convolution_and_to_its_kernels_gradient() {
-        is_a_convolution::<_, 2, 4, 4>(|| Two, 1);
-        is_a_convolution::<_, 4, 6, 6>(|| Four, 1);
-        is_a_convolution::<_, 4, 5, 9>(|| Strided, 2);
+        is_a_convolution::<_, 2, 4, 4>(|| Two, (&TWO, 1));
+        is_a_convolution::<_, 4, 6, 6>(|| Four, (&FOUR, 1));
+        is_a_convolution::<_, 4, 5, 9>(|| Strided, (&STRIDED, 2));
     }
 
     /// The coefficients of `product over points of (x - p)`, the constant first.
@@ -420,7 +437,7 @@ mod tests {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             for column in 0..N {
                 let columns = Columns::<X, M, P, N>(transform(), column);
-                let [input, output, gradient] = <f32 as SimdElement>::dispatch(isa, columns);
+                let [input, output, gradient] = f32::dispatch(isa, columns);
                 for (row, got) in input.into_iter().enumerate() {
                     let others = (0..points.len()).filter(|&j| j != row % P).map(|j| points[j]);
                     let power = (column % stride == row / P).then_some(column / stride);
@@ -442,8 +459,8 @@ mod tests {
 
     #[test]
     fn transforms_are_those_of_their_points() {
-        follows_the_definition::<_, 2, 4, 4>(|| Two, &[0.0, 1.0, -1.0]);
-        follows_the_definition::<_, 4, 6, 6>(|| Four, &[0.0, 0.75, -0.75, 1.5, -1.5]);
-        follows_the_definition::<_, 4, 5, 9>(|| Strided, &[0.5, -0.5, 1.25, -1.25]);
+        follows_the_definition::<_, 2, 4, 4>(|| Two, &TWO);
+        follows_the_definition::<_, 4, 6, 6>(|| Four, &FOUR);
+        follows_the_definition::<_, 4, 5, 9>(|| Strided, &STRIDED);
     }
 }
