@@ -9,7 +9,7 @@ use super::epilogue::Epilogue;
 use super::field::{Field, Scratch, in_place};
 use super::kept::with_kept;
 use super::kernel_matrix::KernelMatrix;
-use super::matmul::{Block, Finish, Residual};
+use super::matmul::{Block, Finish, MR, Residual};
 use super::panels::{PackedMatrix, Panels, panel_width, panels_len};
 use super::patches::Patches;
 use super::pieces::each_chunk;
@@ -18,12 +18,13 @@ use super::threads::threads;
 use crate::Element;
 use crate::geometry::Geometry2d;
 
-/// Bytes of source and of output that a task works on at a time: about half of a second-level cache.
-const BLOCK_BYTES: usize = 256 << 10;
+/// Bytes of source, and of output, that a task works on at a time.
+const BLOCK_BYTES: usize = 1 << 20;
 /// The most scratch of a thread, unless one window alone needs more.
 const SCRATCH_BYTES: usize = 3 << 19;
-/// The fewest and the most positions of a block, as far as the scratch goes.
+/// The fewest positions of a block, as far as the scratch goes, and the most, unless there are so many blocks.
 const BLOCK_PIXELS: Range<usize> = 48..384;
+const MANY_BLOCKS: usize = 16;
 /// Blocks come in multiples of this, so that 2 or 4 threads end together.
 const BLOCK_SHARES: usize = 4;
 
@@ -250,11 +251,16 @@ fn block_pixels<T: Element>(patches: &Patches<'_, T>, pixels: usize, filters: us
     let step = patches.rows.step.saturating_mul(patches.cols.step);
     let copied = if in_place(patches) { 0 } else { step.saturating_mul(patches.channels) };
     let pixel_bytes = copied.max(filters).saturating_mul(size_of::<T>());
-    let most = (BLOCK_BYTES / pixel_bytes.max(1)).clamp(BLOCK_PIXELS.start, BLOCK_PIXELS.end);
+    let many = BLOCK_PIXELS.end.max(pixels / MANY_BLOCKS);
+    let most = (BLOCK_BYTES / pixel_bytes.max(1)).clamp(BLOCK_PIXELS.start, many);
     let blocks = match pixels.div_ceil(most) {
         0 | 1 => 1,
         // Each block reads the whole kernel: with fewer positions, that would take longer than the products.
         blocks => blocks.next_multiple_of(BLOCK_SHARES).min(pixels / BLOCK_PIXELS.start).max(1),
     };
-    pixels.div_ceil(blocks).max(1)
+    // Whole tiles, but for the last block.
+    match blocks {
+        1 => pixels.max(1),
+        blocks => pixels.div_ceil(blocks).next_multiple_of(MR),
+    }
 }

@@ -9,23 +9,23 @@
 //! | 16 (AVX2, SIMD128) | 6 x 2 | 12 |
 //! | either, for the last columns | 6 x 2, 12 x 1 | 12 |
 
+mod lean;
 mod packing;
 mod resident;
 mod series;
-mod short;
 
 use std::ops::Range;
 
+use lean::Lean;
 pub(crate) use packing::Source;
 use series::Place;
 pub(crate) use series::Series;
-use short::Short;
 
 use super::disjoint::Rows;
 use super::epilogue::Bend;
 use super::panels::{PackedMatrix, Panels, across, next_panel};
 use super::pieces::equal_pieces;
-use super::simd::{Kernel, MAX_LANES, MAX_PANEL, Runs, Simd, Strands, unrolled};
+use super::simd::{Kernel, Runs, Simd, Strands, unrolled};
 use crate::Element;
 
 /// Rows of a register tile. Fewer than a first-level cache has ways, so that rows a multiple of a page apart do not
@@ -38,6 +38,8 @@ const NARROW_MR: usize = 2 * MR;
 const PANELS_INSIDE: usize = 256 << 10;
 /// Bytes of a panel from which on asking for the next one pays: less, the processor foresees by itself.
 const LARGE_PANEL: usize = 32 << 10;
+/// Rows from which on a panel is used for so long that the next one comes by itself.
+const MANY_ROWS: usize = 64;
 /// Numbers of a row between two requests for a part of the next panel: as many lines at a time as the memory takes without
 /// the products having to wait.
 const STRETCH: usize = 8;
@@ -53,10 +55,20 @@ pub(crate) enum Left<'a, T> {
     Columns { values: &'a [T], rows: &'a [Series], first: usize, ahead: usize },
 }
 
+impl<T> Left<'_, T> {
+    /// Whether sums start from the bias. To those over one run, it is added in the end, so that the first products do not
+    /// wait; with several runs the compiler would keep the sums in memory then. For a row always the same, whichever tile
+    /// it falls to.
+    #[inline(always)]
+    fn starts_from_bias(&self) -> bool {
+        matches!(self, Left::Runs { runs, .. } if runs.count() > 1)
+    }
+}
+
 /// What becomes of a product.
 #[derive(Clone, Copy)]
 pub(crate) struct Finish<'a, T> {
-    /// The sums of each column start from it.
+    /// Added to each row.
     pub(crate) bias: Option<&'a [T]>,
     /// They are added to the output, which is otherwise overwritten.
     pub(crate) adds: bool,
@@ -109,19 +121,19 @@ impl<T: Element> Block<'_, '_, T> {
         let (rows, columns) = (self.out.len(), self.columns.len());
         let inside = self.right.k * columns * size_of::<T>() <= PANELS_INSIDE;
         for span in spans(columns, most, S::LANES) {
-            let at_once = if inside { span.columns.len() } else { span.across * S::LANES };
             // The rows of a tile, and of those of what is left.
             let (tall, rest) = match span.across {
                 1 => (NARROW_MR, MR),
                 across if 2 * across <= S::PANEL => (NARROW_MR, NARROW_MR),
                 _ => (MR, MR),
             };
-            for columns in span.columns.clone().step_by(at_once) {
-                let columns = columns..span.columns.end.min(columns + at_once);
-                let done = match done {
-                    0 => self.short(simd, (tall, rest), (columns.clone(), span.across)),
-                    done => done,
-                };
+            let done = match done {
+                0 => self.lean(simd, (tall, rest), &span),
+                done => done,
+            };
+            let at_once = if inside { span.columns.len() } else { span.across * S::LANES };
+            for first in span.columns.clone().step_by(at_once) {
+                let columns = first..span.columns.end.min(first + at_once);
                 for (rows, size) in equal_pieces(done..rows, tall, rest) {
                     self.tiles(simd, (rows, size), (columns.clone(), span.across));
                 }
@@ -164,14 +176,14 @@ macro_rules! tiles {
 }
 
 impl<T: Element> Block<'_, '_, T> {
-    /// Computes as many rows of whole panels of `across` vectors as fill tiles of `tall`, if their sums are short and need
-    /// little else; returns how many rows these are.
+    /// Computes as many rows of whole panels as fill tiles of `tall`, if nothing is to be asked for and little done after
+    /// the sums; returns how many rows these are.
     #[inline(always)]
-    fn short<S: Simd<T>>(
+    fn lean<S: Simd<T>>(
         &mut self,
         simd: S,
         (tall, rest): (usize, usize),
-        (columns, across): (Range<usize>, usize),
+        Span { columns, across }: &Span,
     ) -> usize {
         let Block { left, right, out, place, finish, .. } = self;
         let panel = right.k * across * S::LANES * size_of::<T>();
@@ -183,17 +195,18 @@ impl<T: Element> Block<'_, '_, T> {
             return 0;
         };
         let whole = columns.len() % (across * S::LANES) == 0 && right.is_whole();
-        if !whole || !(1..LARGE_PANEL).contains(&panel) {
+        let foreseen = panel < LARGE_PANEL || out.len() >= MANY_ROWS;
+        if !whole || panel == 0 || !foreseen {
             return 0;
         }
         let column = self.columns.start + columns.start;
         let panels = &right.values[column * right.k..][..columns.len() * right.k];
-        let start = bias.map_or(&[][..], |bias| &bias[column..][..columns.len()]);
+        let bias = bias.map_or(&[][..], |bias| &bias[column..][..columns.len()]);
         let count = whole_tiles(out.len(), tall, rest);
         let out = out.lines(0, count).columns(*place + columns.start..*place + columns.end);
-        let short = Short { values, rows, runs, panels, start, bend, out };
-        if let Some(short) = resident::compute(short, simd, across) {
-            short.compute(simd, (tall, across));
+        let lean = Lean { values, rows, runs, panels, bias, bend, out };
+        if let Some(lean) = resident::compute(lean, simd, *across) {
+            lean.compute(simd, (tall, *across));
         }
         count
     }
@@ -206,27 +219,16 @@ impl<T: Element> Block<'_, '_, T> {
         (rows, size): (Range<usize>, usize),
         (columns, across): (Range<usize>, usize),
     ) {
-        let mut room = [T::zero(); MAX_PANEL * MAX_LANES];
-        let start = match self.finish.bias.map(|bias| &bias[self.columns.start..][columns.clone()]) {
-            None => &[],
-            Some(bias) if bias.len() % S::LANES == 0 => bias,
-            Some(bias) => {
-                room[..bias.len()].copy_from_slice(bias);
-                &room[..across * S::LANES]
-            }
-        };
-        let tiles = Tiles { block: self, rows, columns, start };
+        let tiles = Tiles { block: self, rows, columns };
         tiles! { tiles, simd, across, size, 4 x [1 2 3 4 5 6] 2 x [1 2 3 4 5 6 7 8 9 10 11 12] 1 x [1 2 3 4 5 6 12] }
     }
 }
 
-/// Some rows of a block times the panels of `columns`, counted from the block's first; the sums of these start from the
-/// vectors of `start`, or from zero.
+/// Some rows of a block times the panels of `columns`, counted from the block's first.
 struct Tiles<'t, 'a, 'b, T> {
     block: &'t mut Block<'a, 'b, T>,
     rows: Range<usize>,
     columns: Range<usize>,
-    start: &'t [T],
 }
 
 /// Tiles of `M` rows and panels of `V` vectors: a function of its own, in which the compiler finds registers for all sums.
@@ -305,8 +307,8 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
 }
 
 impl<T: Element> Tiles<'_, '_, '_, T> {
-    /// Starts the sums of each tile of `M` rows from `row` on, lets `add(first column, sums)` add the products to them, and
-    /// writes them.
+    /// For each panel, lets `add(first column, sums)` add the products of the `M` rows from `row` on to sums of zero, and
+    /// writes what becomes of them.
     #[inline(always)]
     fn each_panel<S: Simd<T>, const M: usize, const V: usize>(
         &mut self,
@@ -314,24 +316,21 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
         row: usize,
         mut add: impl FnMut(usize, [[S::V; V]; M]) -> [[S::V; V]; M],
     ) {
-        let Tiles { block, columns, start, .. } = self;
+        let Tiles { block, columns, .. } = self;
         let width = V * S::LANES;
-        let mut starts = start.chunks_exact(width);
         for first in columns.clone().step_by(width) {
             let place = block.place + first..block.place + columns.end.min(first + width);
-            let out: [&mut [T]; M] = block.out.part(row, place.clone());
-            for row in out {
-                simd.prefetch(row, width);
-            }
+            let Finish { bias, adds, residual, bend } = block.finish;
+            let bias = bias.map_or(&[][..], |bias| &bias[block.columns.start + first..]);
+            let (start, end) = if block.left.starts_from_bias() { (bias, &[][..]) } else { (&[][..], bias) };
             let mut sums = [[simd.splat(T::zero()); V]; M];
-            if let Some(start) = starts.next() {
-                unrolled!(v < V, {
-                    let start = simd.load(&start[v * S::LANES..]);
-                    unrolled!(i < M, { sums[i][v] = start });
-                });
+            if !start.is_empty() {
+                add_row::<T, S, M, V>(simd, start, &mut sums);
             }
             let mut sums = add(first, sums);
-            let Finish { adds, residual, bend, .. } = block.finish;
+            if !end.is_empty() {
+                add_row::<T, S, M, V>(simd, end, &mut sums);
+            }
             if adds {
                 let out: [&mut [T]; M] = block.out.part(row, place.clone());
                 add_rows::<T, S, M, V>(simd, |i| &*out[i], &mut sums);
@@ -370,6 +369,19 @@ impl<T: Element> Finish<'_, T> {
             bend: if last { self.bend } else { Bend::Straight },
         }
     }
+}
+
+/// Adds the numbers of one row, as many as there are, to the sums of all.
+#[inline(always)]
+fn add_row<T: Element, S: Simd<T>, const M: usize, const V: usize>(
+    simd: S,
+    row: &[T],
+    sums: &mut [[S::V; V]; M],
+) {
+    unrolled!(v < V, {
+        let terms = simd.load_up_to(row.get(v * S::LANES..).unwrap_or_default());
+        unrolled!(i < M, { sums[i][v] = simd.add(sums[i][v], terms) });
+    });
 }
 
 /// Adds the numbers of each row, as many as there are, to its sums.

@@ -48,8 +48,7 @@ impl<T: Element> Kernel<T> for Packing<'_, '_, '_, T> {
         // Tiles of small panels leave out all but their sums.
         let large = k * width * size_of::<T>() >= LARGE_PANEL || block.right.ahead.is_some();
         let done = if whole && tall && large && matches!(block.left, Left::Runs { .. }) {
-            let start = block.finish.bias.map_or(&[][..], |bias| &bias[..columns]);
-            let tiles = Tiles { block: &mut block, rows: 0..MR, columns: 0..columns, start };
+            let tiles = Tiles { block: &mut block, rows: 0..MR, columns: 0..columns };
             let first = FirstTile { tiles, source, panels: &mut *panels };
             match S::PANEL {
                 4 => simd.enter(OfSize::<T, 4>(first)),

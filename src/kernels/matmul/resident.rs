@@ -1,8 +1,8 @@
 //! Sums so short that the weights of all their products stay in registers, while one row after the other passes: windows
 //! over maps of one channel.
 
+use super::lean::Lean;
 use super::series::Place;
-use super::short::Short;
 use super::{add_products, load_row};
 use crate::Element;
 use crate::kernels::simd::{Fixed, Kernel, Simd, unrolled};
@@ -10,24 +10,24 @@ use crate::kernels::simd::{Fixed, Kernel, Simd, unrolled};
 /// Computes it, if there are registers for the weights: `across` vectors of each panel.
 #[inline(always)]
 pub(super) fn compute<'a, 'b, T: Element, S: Simd<T>>(
-    short: Short<'a, 'b, T>,
+    lean: Lean<'a, 'b, T>,
     simd: S,
     across: usize,
-) -> Option<Short<'a, 'b, T>> {
+) -> Option<Lean<'a, 'b, T>> {
     if const { S::PANEL < 4 } {
-        return Some(short);
+        return Some(lean);
     }
-    match (short.runs.lines(), short.runs.count(), short.runs.length()) {
-        (3, 3, 3) if across.is_multiple_of(2) => simd.enter(OfShape::<T, 2, 2, 3, 3>(short, across)),
-        (5, 5, 5) => simd.enter(OfShape::<T, 6, 1, 5, 5>(short, across)),
-        _ => return Some(short),
+    match (lean.runs.lines(), lean.runs.count(), lean.runs.length()) {
+        (3, 3, 3) if across.is_multiple_of(2) => simd.enter(OfShape::<T, 2, 2, 3, 3>(lean, across)),
+        (5, 5, 5) => simd.enter(OfShape::<T, 6, 1, 5, 5>(lean, across)),
+        _ => return Some(lean),
     }
     None
 }
 
 /// `M` rows at a time times `V` of the vectors across a panel, for `LINES` lines of a run of `LENGTH` numbers.
 struct OfShape<'a, 'b, T, const M: usize, const V: usize, const LINES: usize, const LENGTH: usize>(
-    Short<'a, 'b, T>,
+    Lean<'a, 'b, T>,
     usize,
 );
 
@@ -38,7 +38,7 @@ impl<T: Element, const M: usize, const V: usize, const LINES: usize, const LENGT
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let Short { values, rows, runs, panels, start, bend, mut out } = self.0;
+        let Lean { values, rows, runs, panels, bias, bend, mut out } = self.0;
         let (width, part) = (self.1 * S::LANES, V * S::LANES);
         for column in (0..out.width()).step_by(part) {
             let panel = &panels[column / width * width * runs.numbers() + column % width..];
@@ -46,8 +46,8 @@ impl<T: Element, const M: usize, const V: usize, const LINES: usize, const LENGT
             unrolled!(line < LINES, {
                 weights[line] = load_line(simd, &panel[line * LENGTH * width..], width);
             });
-            let first = match start.get(column..column + part) {
-                Some(start) => load_row(simd, start),
+            let first = match bias.get(column..column + part) {
+                Some(bias) => load_row(simd, bias),
                 None => [simd.splat(T::zero()); V],
             };
             let mut place = Place::of(rows, 0);

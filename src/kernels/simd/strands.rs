@@ -121,6 +121,22 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
         Fixed(self)
     }
 
+    /// For each number of the rows, which have one run, calls `f(reader, chunk)`: the reader returns the number of a row, and
+    /// the chunk is the next of `width` numbers of `right`.
+    #[inline(always)]
+    pub fn each_of_one(&self, (right, width): (&[T], usize), mut f: impl FnMut(&Numbers<'_, T, M>, &[T])) {
+        let length = self.runs.length;
+        assert!(self.runs.lines == 1 && self.runs.in_line == 1 && right.len() / width >= length);
+        let mut numbers = Numbers { at: self.first, distances: &self.distances };
+        for number in 0..length {
+            // SAFETY: a number of the only run of the first row: `number < length <= reach`.
+            numbers.at = unsafe { self.first.add(number) };
+            // SAFETY: `right` has a chunk of `width` for each of `length` numbers.
+            let chunk = unsafe { std::slice::from_raw_parts(right.as_ptr().add(number * width), width) };
+            f(&numbers, chunk);
+        }
+    }
+
     /// For each number of the rows in these lines, calls `f(reader, chunk)`: the reader returns the number of a row, and
     /// the chunk is the next of `width` numbers of `right`, which has one for every number of all lines. At the start of
     /// each run, and whenever `stretch` numbers are done, calls `before` with the part of `right` that comes next.
