@@ -40,7 +40,19 @@ impl<'a, T> Rows<'a, T> {
     /// The numbers `columns` of the `N` rows from `first` on.
     #[inline(always)]
     pub(super) fn part<const N: usize>(&mut self, first: usize, columns: Range<usize>) -> [&mut [T]; N] {
-        assert!(first <= self.count && N <= self.count - first);
+        self.spaced(first, 1, columns)
+    }
+
+    /// The same of rows that are `step` apart, which is not zero.
+    #[inline(always)]
+    pub(super) fn spaced<const N: usize>(
+        &mut self,
+        first: usize,
+        step: usize,
+        columns: Range<usize>,
+    ) -> [&mut [T]; N] {
+        let to_last = N.saturating_sub(1).checked_mul(step);
+        assert!(step > 0 && first < self.count && to_last.is_some_and(|rows| rows < self.count - first));
         assert!(columns.start <= columns.end && columns.end <= self.width);
         // From row to row, which takes no multiplication.
         let mut start = self.start.wrapping_add(first * self.stride + columns.start);
@@ -48,7 +60,7 @@ impl<'a, T> Rows<'a, T> {
             // SAFETY: the row is one of ours, and the columns are among its own: all of them lie in the matrix that we
             // borrow, apart from those of other rows; `&mut self` sees to it that there is no other reference to them.
             let row = unsafe { std::slice::from_raw_parts_mut(start, columns.len()) };
-            start = start.wrapping_add(self.stride);
+            start = start.wrapping_add(step.wrapping_mul(self.stride));
             row
         })
     }

@@ -12,6 +12,7 @@
 mod lean;
 mod packing;
 mod resident;
+mod row;
 mod series;
 
 use std::ops::Range;
@@ -195,17 +196,20 @@ impl<T: Element> Block<'_, '_, T> {
             return 0;
         };
         let whole = columns.len() % (across * S::LANES) == 0 && right.is_whole();
-        let foreseen = panel < LARGE_PANEL || out.len() >= MANY_ROWS;
+        let alone = out.len() == 1 && runs.count() == 1;
+        let foreseen = panel < LARGE_PANEL || out.len() >= MANY_ROWS || alone;
         if !whole || panel == 0 || !foreseen {
             return 0;
         }
         let column = self.columns.start + columns.start;
         let panels = &right.values[column * right.k..][..columns.len() * right.k];
         let bias = bias.map_or(&[][..], |bias| &bias[column..][..columns.len()]);
-        let count = whole_tiles(out.len(), tall, rest);
+        let count = if alone { 1 } else { whole_tiles(out.len(), tall, rest) };
         let out = out.lines(0, count).columns(*place + columns.start..*place + columns.end);
         let lean = Lean { values, rows, runs, panels, bias, bend, out };
-        if let Some(lean) = resident::compute(lean, simd, *across) {
+        if alone {
+            row::compute(lean, simd, *across);
+        } else if let Some(lean) = resident::compute(lean, simd, *across) {
             lean.compute(simd, (tall, *across));
         }
         count

@@ -363,7 +363,7 @@ impl<T: Element> GradTransform<'_, T> {
                     let out = &mut out[first * count + index * panel + lane..];
                     unrolled!(i < P, {
                         let row = X::gradient(simd, half[i]);
-                        unrolled!(j < P, { simd.store(row[j], &mut out[(i * P + j) * point_len..]) });
+                        simd.store_strided(row, &mut out[i * P * point_len..], point_len);
                     });
                 }
             }
@@ -402,32 +402,25 @@ impl<T: Element> Kernel<T> for Back<'_, '_, T> {
 
 impl<T: Element> Back<'_, '_, T> {
     #[inline(always)]
-    #[allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
     fn all<S: Simd<T>, X: Terms<N>, const N: usize>(self, simd: S) {
         let Back { sums, channels, filters, row, out, at, writes, .. } = self;
         let term_len = sums.len() / (N * N);
         for (place, channel) in (at..).zip(channels) {
             let columns = place * row + filters.start..place * row + filters.end;
-            let out: [&mut [T]; 9] = out.part(0, columns);
+            let mut out: [&mut [T]; 9] = out.part(0, columns);
             for lane in (0..filters.len()).step_by(S::LANES) {
-                let sum = |term: usize| &sums[term * term_len + channel * GROUP + lane..];
+                let sums = &sums[channel * GROUP + lane..];
                 let mut half = [[simd.splat(T::zero()); N]; 3];
-                for j in 0..N {
-                    let mut column = [simd.splat(T::zero()); N];
-                    for i in 0..N {
-                        column[i] = simd.load(sum(i * N + j));
-                    }
-                    let column = X::kernel_gradient(simd, column);
-                    for i in 0..3 {
-                        half[i][j] = column[i];
-                    }
-                }
-                for i in 0..3 {
-                    let taps = X::kernel_gradient(simd, half[i]);
-                    for j in 0..3 {
-                        let out = &mut out[3 * i + j][lane..];
+                unrolled!(j < N, {
+                    let column = simd.load_strided(&sums[j * term_len..], N * term_len);
+                    [half[0][j], half[1][j], half[2][j]] = X::kernel_gradient(simd, column);
+                });
+                for (half, out) in half.into_iter().zip(out.chunks_exact_mut(3)) {
+                    let taps = X::kernel_gradient(simd, half);
+                    for (tap, out) in taps.into_iter().zip(out) {
+                        let out = &mut out[lane..];
                         let old = if writes { simd.splat(T::zero()) } else { simd.load_up_to(out) };
-                        simd.store_up_to(simd.add(old, taps[j]), out);
+                        simd.store_up_to(simd.add(old, tap), out);
                     }
                 }
             }

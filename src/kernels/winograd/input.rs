@@ -50,60 +50,43 @@ impl<T: Element> InputTransform<'_, T> {
     #[inline(always)]
     fn all<S: Simd<T>, X: Terms<N>, const N: usize>(self, simd: S) {
         let (channels, all) = (self.channels, self.tiling.geometry.in_channels);
-        let lines = channels.len().div_ceil(LINE);
+        let len = channels.len().next_multiple_of(LINE);
         let whole = [channels.len(), all].iter().all(|count| count.is_multiple_of(LINE));
         let Slice { term_stride, tile_stride, .. } = self.slice;
         let (width, [down, right]) = (self.tiling.geometry.cols.input, self.tiling.steps());
         for (index, out) in self.out.chunks_exact_mut(tile_stride).enumerate() {
             let tile = self.first + index;
-            let source = match if whole { inside::<N>(self.tiling, tile) } else { None } {
-                Some(start) => {
-                    let (values, _) = self.source[start + channels.start..].as_chunks();
-                    let [row_stride, col_stride] = [down * width, right].map(|step| step * all / LINE);
-                    Positions { values, row_stride, col_stride }
-                }
+            let (values, strides) = match if whole { inside::<N>(self.tiling, tile) } else { None } {
+                Some(start) => (&self.source[start + channels.start..], [down * width * all, right * all]),
                 None => {
-                    let (patch, _) = room(self.scratch, N * N * lines * LINE).as_chunks_mut();
+                    let patch = room(self.scratch, N * N * len);
                     gather::<T, N>(self.source, self.tiling, tile, &channels, patch);
-                    Positions { values: patch, row_stride: N * lines, col_stride: lines }
+                    (&*patch, [N * len, len])
                 }
             };
-            let (out, _) = out.as_chunks_mut::<LINE>();
-            for line in 0..lines {
-                let terms = &mut out[line..];
-                for lane in (0..LINE).step_by(S::LANES) {
-                    let mut half = [[simd.splat(T::zero()); N]; N];
-                    unrolled!(j < N, {
-                        let mut column = [simd.splat(T::zero()); N];
-                        unrolled!(i < N, { column[i] = simd.load(&source.at(i, j)[line][lane..]) });
-                        let column = X::input(simd, column);
-                        unrolled!(i < N, { half[i][j] = column[i] });
-                    });
-                    unrolled!(i < N, {
-                        let row = X::input(simd, half[i]);
-                        unrolled!(j < N, {
-                            simd.store(row[j], &mut terms[(i * N + j) * (term_stride / LINE)][lane..]);
-                        });
-                    });
-                }
+            for lane in (0..len).step_by(S::LANES) {
+                transform::<T, S, X, N>(simd, (&values[lane..], strides), (&mut out[lane..], term_stride));
             }
         }
     }
 }
 
-/// Input positions of a tile, in place or gathered; all distances are in lines.
-struct Positions<'a, T> {
-    values: &'a [[T; LINE]],
-    row_stride: usize,
-    col_stride: usize,
-}
-
-impl<T> Positions<'_, T> {
-    /// The channels of a position.
-    #[inline(always)]
-    fn at(&self, i: usize, j: usize) -> &[[T; LINE]] {
-        &self.values[i * self.row_stride + j * self.col_stride..]
-    }
+/// `B^T d B` for a vector of channels at the positions `d` of a tile, which are so far apart down and to the right; its terms
+/// are written `stride` apart.
+#[inline(always)]
+fn transform<T: Element, S: Simd<T>, X: Terms<N>, const N: usize>(
+    simd: S,
+    (values, [down, right]): (&[T], [usize; 2]),
+    (terms, stride): (&mut [T], usize),
+) {
+    let mut half = [[simd.splat(T::zero()); N]; N];
+    unrolled!(j < N, {
+        let column = X::input(simd, simd.load_strided(&values[j * right..], down));
+        unrolled!(i < N, { half[i][j] = column[i] });
+    });
+    unrolled!(i < N, {
+        simd.store_strided(X::input(simd, half[i]), &mut terms[i * N * stride..], stride);
+    });
 }
 
 /// Where in the input the tile starts; `None` if it reaches into the padding.
@@ -124,24 +107,21 @@ fn gather<T: Element, const N: usize>(
     tiling: &Tiling,
     tile: usize,
     channels: &Range<usize>,
-    out: &mut [[T; LINE]],
+    out: &mut [T],
 ) {
     let place = tiling.place(tile);
     let (rows, cols) = (tiling.geometry.rows, tiling.geometry.cols);
-    let lines = channels.len().div_ceil(LINE);
-    for (index, out) in out.chunks_exact_mut(lines).enumerate() {
+    let len = channels.len().next_multiple_of(LINE);
+    for (index, out) in out.chunks_exact_mut(len).enumerate() {
         let (i, j) = (index / N, index % N);
         let (Some(row), Some(col)) = (rows.source(place.row, i), cols.source(place.col, j)) else {
-            out.fill([T::zero(); LINE]);
+            out.fill(T::zero());
             continue;
         };
         let position = (place.image * rows.input + row) * cols.input + col;
         let seen = &source[position * tiling.geometry.in_channels..][channels.clone()];
-        let (whole, rest) = seen.as_chunks::<LINE>();
-        out[..whole.len()].copy_from_slice(whole);
-        if let Some(line) = out.get_mut(whole.len()) {
-            *line = [T::zero(); LINE];
-            line[..rest.len()].copy_from_slice(rest);
-        }
+        let (to, rest) = out.split_at_mut(seen.len());
+        to.copy_from_slice(seen);
+        rest.fill(T::zero());
     }
 }

@@ -10,7 +10,7 @@ use super::tiling::Tiling;
 use crate::Element;
 use crate::kernels::disjoint::Rows;
 use crate::kernels::epilogue::Epilogue;
-use crate::kernels::simd::{Kernel, Simd};
+use crate::kernels::simd::{Kernel, Simd, unrolled};
 
 /// Transforms `products` back, whose tiles from `first` on are a group of filters for each of the points, and writes
 /// `filters` of them.
@@ -49,65 +49,102 @@ impl<T: Element> Kernel<T> for OutputTransform<'_, '_, T> {
 
 impl<T: Element> OutputTransform<'_, '_, T> {
     #[inline(always)]
-    fn all<S: Simd<T>, X: Outputs<M, P>, const M: usize, const P: usize>(self, simd: S) {
-        let OutputTransform { tiling, filters, after, out, .. } = self;
-        let [_, height, width, depth] = tiling.geometry.output_shape();
-        let [down, right] = tiling.steps();
-        let (points, _) = self.products.as_chunks::<GROUP>();
-        let (rows, _) = points.as_chunks::<P>();
-        let (tiles, _) = rows.as_chunks::<P>();
-        for (tile, products) in (self.first..).zip(tiles) {
+    fn all<S: Simd<T>, X: Outputs<M, P>, const M: usize, const P: usize>(mut self, simd: S) {
+        let OutputTransform { tiling, after, .. } = self;
+        let filters = self.filters.clone();
+        let [_, height, width, _] = tiling.geometry.output_shape();
+        let plain = !self.adds && after.residual.is_none();
+        for (tile, products) in (self.first..).zip(self.products.chunks_exact(P * P * GROUP)) {
             let place = tiling.place(tile);
-            let (rows, cols) = tiling.covered(place);
-            let start = (place.image * height + place.row) * width + place.col - out.first;
+            let covered = tiling.covered(place);
+            let start = (place.image * height + place.row) * width + place.col - self.out.first;
             for lane in (0..filters.len()).step_by(S::LANES) {
                 let lanes = S::LANES.min(filters.len() - lane);
-                let filter = filters.start + lane;
-                let columns = filter - out.filters.start..filter - out.filters.start + lanes;
+                let filters = filters.start + lane..filters.start + lane + lanes;
                 let bias = match after.bias {
-                    Some(bias) => simd.load_up_to(&bias[filter..filter + lanes]),
+                    Some(bias) => simd.load_up_to(&bias[filters.clone()]),
                     None => simd.splat(T::zero()),
                 };
-                // Loops, not `array::from_fn`: it is not always inlined.
-                let mut half = [[simd.splat(T::zero()); P]; M];
-                for j in 0..P {
-                    let mut column = [simd.splat(T::zero()); P];
-                    for (value, products) in column.iter_mut().zip(products) {
-                        *value = simd.load(&products[j][lane..]);
-                    }
-                    for (half, value) in half.iter_mut().zip(X::output(simd, column)) {
-                        half[j] = value;
-                    }
-                }
-                for (i, half) in half.into_iter().enumerate().take(rows) {
-                    let mut row = X::output(simd, half);
-                    for value in &mut row {
-                        *value = simd.add(*value, bias);
-                    }
-                    let start = start + i * down * width;
-                    if self.adds {
-                        for (j, value) in row.iter_mut().enumerate().take(cols) {
-                            let [before] = out.rows.part(start + j * right, columns.clone());
-                            *value = simd.add(*value, simd.load_up_to(before));
-                        }
-                    }
-                    if let Some(residual) = after.residual {
-                        for (j, value) in row.iter_mut().enumerate().take(cols) {
-                            let residual = &residual[(start + j * right) * depth + filter..][..lanes];
-                            *value = simd.add(*value, simd.load_up_to(residual));
-                        }
-                    }
-                    after.bend.apply(simd, std::array::from_mut(&mut row));
-                    for (j, value) in row.into_iter().enumerate().take(cols) {
-                        let [out] = out.rows.part(start + j * right, columns.clone());
-                        if lanes == S::LANES {
-                            simd.store(value, out);
-                        } else {
-                            simd.store_up_to(value, out);
-                        }
-                    }
+                let outputs = transform::<T, S, X, M, P>(simd, &products[lane..], bias);
+                if plain && covered == (M, M) && lanes == S::LANES {
+                    self.write_whole(simd, outputs, (start, filters));
+                } else {
+                    self.write(simd, outputs, (start, filters), covered);
                 }
             }
         }
     }
+
+    /// Bends the outputs of a whole tile and writes them, from the position `start` on.
+    #[inline(always)]
+    fn write_whole<S: Simd<T>, const M: usize>(
+        &mut self,
+        simd: S,
+        mut outputs: [[S::V; M]; M],
+        (start, filters): (usize, Range<usize>),
+    ) {
+        let OutputTransform { tiling, after, out, .. } = self;
+        let [down, right] = tiling.steps();
+        let pitch = down * tiling.geometry.cols.output;
+        let columns = filters.start - out.filters.start..filters.end - out.filters.start;
+        after.bend.apply(simd, &mut outputs);
+        for (i, outputs) in outputs.into_iter().enumerate() {
+            let to: [&mut [T]; M] = out.rows.spaced(start + i * pitch, right, columns.clone());
+            for (value, to) in outputs.into_iter().zip(to) {
+                simd.store(value, to);
+            }
+        }
+    }
+
+    /// Does all that comes after to the outputs of a tile, and writes those that are `covered`, some rows of some columns.
+    #[inline(always)]
+    fn write<S: Simd<T>, const M: usize>(
+        &mut self,
+        simd: S,
+        outputs: [[S::V; M]; M],
+        (start, filters): (usize, Range<usize>),
+        (rows, cols): (usize, usize),
+    ) {
+        let OutputTransform { tiling, after, out, adds, .. } = self;
+        let [_, _, width, depth] = tiling.geometry.output_shape();
+        let [down, right] = tiling.steps();
+        let columns = filters.start - out.filters.start..filters.end - out.filters.start;
+        for (i, outputs) in outputs.into_iter().enumerate().take(rows) {
+            for (j, value) in outputs.into_iter().enumerate().take(cols) {
+                let position = start + i * down * width + j * right;
+                let [to] = out.rows.part(position, columns.clone());
+                let mut value = [[value]];
+                if *adds {
+                    value = [[simd.add(value[0][0], simd.load_up_to(to))]];
+                }
+                if let Some(residual) = after.residual {
+                    let residual = &residual[position * depth + filters.start..][..filters.len()];
+                    value = [[simd.add(value[0][0], simd.load_up_to(residual))]];
+                }
+                after.bend.apply(simd, &mut value);
+                simd.store_up_to(value[0][0], to);
+            }
+        }
+    }
+}
+
+/// `A^T m A` and `bias`, for the products `m` of a vector of filters: `products` has those of each point, a group apart.
+#[inline(always)]
+fn transform<T: Element, S: Simd<T>, X: Outputs<M, P>, const M: usize, const P: usize>(
+    simd: S,
+    products: &[T],
+    bias: S::V,
+) -> [[S::V; M]; M] {
+    let mut half = [[simd.splat(T::zero()); P]; M];
+    unrolled!(j < P, {
+        let column = simd.load_strided(&products[j * GROUP..], P * GROUP);
+        let column = X::output(simd, column);
+        unrolled!(i < M, { half[i][j] = column[i] });
+    });
+    let mut outputs = [[bias; M]; M];
+    unrolled!(i < M, {
+        let row = X::output(simd, half[i]);
+        unrolled!(j < M, { outputs[i][j] = simd.add(row[j], bias) });
+    });
+    outputs
 }
