@@ -188,17 +188,15 @@ impl<T: Element> Block<'_, '_, T> {
     ) -> usize {
         let Block { left, right, out, place, finish, .. } = self;
         let panel = right.k * across * S::LANES * size_of::<T>();
-        let (
-            Left::Runs { values, rows, runs, live_from: None },
-            Finish { adds: false, residual: None, bias, bend },
-        ) = (*left, *finish)
+        let (Left::Runs { values, rows, runs, live_from: None }, Finish { adds, residual: None, bias, bend }) =
+            (*left, *finish)
         else {
             return 0;
         };
         let whole = columns.len() % (across * S::LANES) == 0 && right.is_whole();
-        let alone = out.len() == 1 && runs.count() == 1;
+        let alone = out.len() == 1 && runs.count() == 1 && !adds;
         let foreseen = panel < LARGE_PANEL || out.len() >= MANY_ROWS || alone;
-        if !whole || panel == 0 || !foreseen {
+        if !whole || panel == 0 || !foreseen || adds && runs.count() > 1 {
             return 0;
         }
         let column = self.columns.start + columns.start;
@@ -206,7 +204,7 @@ impl<T: Element> Block<'_, '_, T> {
         let bias = bias.map_or(&[][..], |bias| &bias[column..][..columns.len()]);
         let count = if alone { 1 } else { whole_tiles(out.len(), tall, rest) };
         let out = out.lines(0, count).columns(*place + columns.start..*place + columns.end);
-        let lean = Lean { values, rows, runs, panels, bias, bend, out };
+        let lean = Lean { values, rows, runs, panels, bias, adds, bend, out };
         if alone {
             row::compute(lean, simd, *across);
         } else if let Some(lean) = resident::compute(lean, simd, *across) {

@@ -18,6 +18,8 @@ pub(super) struct Lean<'a, 'b, T> {
     pub(super) panels: &'a [T],
     /// Added to each row, unless it is empty.
     pub(super) bias: &'a [T],
+    /// Whether sums over one run are added to what `out` holds.
+    pub(super) adds: bool,
     pub(super) bend: Bend<T>,
     pub(super) out: Rows<'b, T>,
 }
@@ -45,6 +47,12 @@ impl<T: Element> Lean<'_, '_, T> {
     }
 }
 
+/// Adds the vectors of a row to sums.
+#[inline(always)]
+fn add_vectors<T: Element, S: Simd<T>, const V: usize>(simd: S, row: &[T], sums: &mut [S::V; V]) {
+    unrolled!(v < V, { sums[v] = simd.add(sums[v], simd.load(&row[v * S::LANES..])) });
+}
+
 /// Tiles of `M` rows and `V` vectors; of rows in `ONE` run, or in several.
 struct OfSize<'a, 'b, T, const M: usize, const V: usize, const ONE: bool>(Lean<'a, 'b, T>);
 
@@ -53,7 +61,7 @@ impl<T: Element, const M: usize, const V: usize, const ONE: bool> Kernel<T> for 
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let Lean { values, rows, runs, panels, bias, bend, mut out } = self.0;
+        let Lean { values, rows, runs, panels, bias, adds, bend, mut out } = self.0;
         let (k, width) = (runs.numbers(), V * S::LANES);
         let at_once = if size_of_val(panels) <= NEAR_BYTES { out.width() } else { width };
         for first in (0..out.width()).step_by(at_once) {
@@ -71,6 +79,10 @@ impl<T: Element, const M: usize, const V: usize, const ONE: bool> Kernel<T> for 
                         });
                         if let Some(bias) = bias {
                             add_row(simd, bias, &mut sums);
+                        }
+                        if adds {
+                            let out: [&mut [T]; M] = out.part(row, column..column + width);
+                            unrolled!(i < M, { add_vectors(simd, out[i], &mut sums[i]) });
                         }
                     } else {
                         if let Some(bias) = bias {

@@ -38,7 +38,7 @@ impl<T: Element, const M: usize, const V: usize, const LINES: usize, const LENGT
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let Lean { values, rows, runs, panels, bias, bend, mut out } = self.0;
+        let Lean { values, rows, runs, panels, bias, bend, mut out, .. } = self.0;
         let (width, part) = (self.1 * S::LANES, V * S::LANES);
         for column in (0..out.width()).step_by(part) {
             let panel = &panels[column / width * width * runs.numbers() + column % width..];

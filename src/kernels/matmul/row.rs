@@ -24,7 +24,7 @@ impl<T: Element, const V: usize> Kernel<T> for OfWidth<'_, '_, T, V> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let Lean { values, rows, runs, panels, bias, bend, mut out } = self.0;
+        let Lean { values, rows, runs, panels, bias, bend, mut out, .. } = self.0;
         let (k, width) = (runs.numbers(), V * S::LANES);
         let Some(start) = rows.iter().find_map(|series| series.starts().next()) else { return };
         let row = &values[start..][..k];

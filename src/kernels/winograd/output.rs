@@ -53,7 +53,6 @@ impl<T: Element> OutputTransform<'_, '_, T> {
         let OutputTransform { tiling, after, .. } = self;
         let filters = self.filters.clone();
         let [_, height, width, _] = tiling.geometry.output_shape();
-        let plain = !self.adds && after.residual.is_none();
         for (tile, products) in (self.first..).zip(self.products.chunks_exact(P * P * GROUP)) {
             let place = tiling.place(tile);
             let covered = tiling.covered(place);
@@ -66,7 +65,7 @@ impl<T: Element> OutputTransform<'_, '_, T> {
                     None => simd.splat(T::zero()),
                 };
                 let outputs = transform::<T, S, X, M, P>(simd, &products[lane..], bias);
-                if plain && covered == (M, M) && lanes == S::LANES {
+                if !self.adds && covered == (M, M) && lanes == S::LANES {
                     self.write_whole(simd, outputs, (start, filters));
                 } else {
                     self.write(simd, outputs, (start, filters), covered);
@@ -75,7 +74,8 @@ impl<T: Element> OutputTransform<'_, '_, T> {
         }
     }
 
-    /// Bends the outputs of a whole tile and writes them, from the position `start` on.
+    /// Does all that comes after to the outputs of a whole tile, which are not added to others, and writes them, from the
+    /// position `start` on.
     #[inline(always)]
     fn write_whole<S: Simd<T>, const M: usize>(
         &mut self,
@@ -84,9 +84,19 @@ impl<T: Element> OutputTransform<'_, '_, T> {
         (start, filters): (usize, Range<usize>),
     ) {
         let OutputTransform { tiling, after, out, .. } = self;
+        let [_, _, width, depth] = tiling.geometry.output_shape();
         let [down, right] = tiling.steps();
-        let pitch = down * tiling.geometry.cols.output;
+        let pitch = down * width;
         let columns = filters.start - out.filters.start..filters.end - out.filters.start;
+        if let Some(residual) = after.residual {
+            for (i, outputs) in outputs.iter_mut().enumerate() {
+                let residual = &residual[(start + i * pitch) * depth + filters.start..];
+                let residual: [S::V; M] = simd.load_strided(residual, right * depth);
+                for (value, residual) in outputs.iter_mut().zip(residual) {
+                    *value = simd.add(*value, residual);
+                }
+            }
+        }
         after.bend.apply(simd, &mut outputs);
         for (i, outputs) in outputs.into_iter().enumerate() {
             let to: [&mut [T]; M] = out.rows.spaced(start + i * pitch, right, columns.clone());
