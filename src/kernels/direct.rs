@@ -18,15 +18,19 @@ use super::threads::threads;
 use crate::Element;
 use crate::geometry::Geometry2d;
 
-/// Bytes of source, and of output, that a task works on at a time.
-const BLOCK_BYTES: usize = 1 << 20;
-/// The most scratch of a thread, unless one window alone needs more.
-const SCRATCH_BYTES: usize = 3 << 19;
-/// The fewest positions of a block, as far as the scratch goes, and the most, unless there are so many blocks.
+/// Bytes of source and of output that a task works on at a time, and its fewest and most positions, as far as the scratch goes.
+const BLOCK_BYTES: usize = 256 << 10;
 const BLOCK_PIXELS: Range<usize> = 48..384;
-const MANY_BLOCKS: usize = 16;
+/// The same of what is read in place, and wherever there are so many blocks anyway: each takes a while to begin. More than a
+/// second-level cache, since both are read and written in one stream.
+const LARGE_BLOCK_BYTES: usize = 1 << 20;
+const MANY_BLOCKS: usize = 32;
 /// Blocks come in multiples of this, so that 2 or 4 threads end together.
 const BLOCK_SHARES: usize = 4;
+/// Register tiles of a block that may be filled up with a few more positions, and threads still end together.
+const MANY_TILES: usize = 32;
+/// The most scratch of a thread, unless one window alone needs more.
+const SCRATCH_BYTES: usize = 3 << 19;
 
 /// The right factor of a convolution.
 #[derive(Clone, Copy)]
@@ -68,9 +72,14 @@ pub(super) fn correlate<T: Element>(
         Right::Packed([_]) => panel_width::<T>(isa, k),
         Right::Packed(_) => group_out,
     };
-    if matches!(right, Right::Packed(_)) && in_place(patches) && filters.div_ceil(unit) < threads {
-        // Too few filters to share. Without padding, how positions are cut shows in no result.
-        block = block.min(pixels.div_ceil(threads));
+    if matches!(right, Right::Packed(_)) && in_place(patches) {
+        // Without padding, how positions are cut shows in no result: as many blocks for each thread, unless all can share the
+        // filters of the only one evenly, or each had too few positions.
+        let (blocks, panels) = (pixels.div_ceil(block), filters.div_ceil(unit));
+        let uneven = !panels.is_multiple_of(threads) && pixels >= threads * BLOCK_PIXELS.start;
+        if blocks > 1 || uneven || panels < threads {
+            block = pixels.div_ceil(blocks.next_multiple_of(threads));
+        }
     }
 
     if let (Right::Once(kernel), true) = (right, pixels > block) {
@@ -249,18 +258,18 @@ pub(super) fn reading_cost<T>(weights: f64, times: f64) -> f64 {
 /// where a weight is not finite.
 fn block_pixels<T: Element>(patches: &Patches<'_, T>, pixels: usize, filters: usize) -> usize {
     let step = patches.rows.step.saturating_mul(patches.cols.step);
-    let copied = if in_place(patches) { 0 } else { step.saturating_mul(patches.channels) };
-    let pixel_bytes = copied.max(filters).saturating_mul(size_of::<T>());
-    let many = BLOCK_PIXELS.end.max(pixels / MANY_BLOCKS);
-    let most = (BLOCK_BYTES / pixel_bytes.max(1)).clamp(BLOCK_PIXELS.start, many);
-    let blocks = match pixels.div_ceil(most) {
+    let seen = step.saturating_mul(patches.channels);
+    let (copied, bytes) = if in_place(patches) { (0, LARGE_BLOCK_BYTES) } else { (seen, BLOCK_BYTES) };
+    let fit = |bytes: usize, numbers: usize| bytes / numbers.saturating_mul(size_of::<T>()).max(1);
+    let few = fit(bytes, copied.max(filters)).clamp(BLOCK_PIXELS.start, BLOCK_PIXELS.end);
+    let many = fit(LARGE_BLOCK_BYTES, seen.max(filters)).min(pixels / MANY_BLOCKS);
+    let blocks = match pixels.div_ceil(few.max(many)) {
         0 | 1 => 1,
         // Each block reads the whole kernel: with fewer positions, that would take longer than the products.
         blocks => blocks.next_multiple_of(BLOCK_SHARES).min(pixels / BLOCK_PIXELS.start).max(1),
     };
-    // Whole tiles, but for the last block.
-    match blocks {
-        1 => pixels.max(1),
-        blocks => pixels.div_ceil(blocks).next_multiple_of(MR),
+    match pixels.div_ceil(blocks) {
+        block if blocks > 1 && block >= MANY_TILES * MR => block.next_multiple_of(MR),
+        block => block.max(1),
     }
 }

@@ -57,8 +57,8 @@ impl<'a, T> Rows<'a, T> {
         // From row to row, which takes no multiplication.
         let mut start = self.start.wrapping_add(first * self.stride + columns.start);
         std::array::from_fn(|_| {
-            // SAFETY: the row is one of ours, and the columns are among its own: all of them lie in the matrix that we
-            // borrow, apart from those of other rows; `&mut self` sees to it that there is no other reference to them.
+            // SAFETY: the row is one of ours, each another since `step > 0`, and the columns are among its own: all of them lie in
+            // the matrix that we borrow, apart from those of other rows; `&mut self` sees to it that there is no other reference to them.
             let row = unsafe { std::slice::from_raw_parts_mut(start, columns.len()) };
             start = start.wrapping_add(step.wrapping_mul(self.stride));
             row

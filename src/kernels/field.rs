@@ -93,14 +93,25 @@ impl<'a, T: Element> Field<'a, T> {
         let values = match self.layout {
             Layout::Source => 0,
             Layout::Patches => block * rows.taps * cols.taps * channels,
-            // A block that begins within a line ends within another.
             Layout::Padded => {
-                let lines = (block.div_ceil(cols.positions) + usize::from(block > 1)).min(rows.positions);
-                rows.reach(0..lines) * self.pitch
+                let (lines, rectangles) = self.most_rectangles(block);
+                ((lines - rectangles) * rows.step + rectangles * rows.reach(0..1)) * self.pitch
             }
         };
         let lines = if self.layout == Layout::Patches { 1 } else { block.div_ceil(cols.positions) + 1 };
         values * size_of::<T>() + lines * size_of::<Series>()
+    }
+
+    /// The most lines, and the most rectangles, of `block` positions.
+    fn most_rectangles(&self, block: usize) -> (usize, usize) {
+        let Patches { ref rows, ref cols, .. } = *self.patches;
+        let image = rows.positions * cols.positions;
+        // If blocks do not end with lines, they begin and end within some; and the same of images.
+        let cut_lines = !block.is_multiple_of(cols.positions);
+        let cut_images = !image.is_multiple_of(block);
+        let lines = block.div_ceil(cols.positions) + usize::from(cut_lines && block > 1);
+        let images = block.div_ceil(image) + usize::from(cut_images);
+        (lines, lines.min(images + 2 * usize::from(cut_lines)))
     }
 
     /// The left factor of the positions `pixels`, seen by the group of channels from `channel` on after
@@ -228,4 +239,34 @@ fn layout<T: Element>(patches: &Patches<'_, T>, block: usize) -> Layout {
 /// Whether the source itself is the field.
 pub(super) fn in_place<T: Element>(patches: &Patches<'_, T>) -> bool {
     patches.rows.stays_inside() && patches.cols.stays_inside()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Padding, Window2d};
+
+    #[test]
+    fn blocks_take_no_more_than_their_bytes() {
+        let windows = [(3, 1, 1), (5, 1, 1), (3, 2, 1), (7, 3, 1), (3, 1, 2), (1, 1, 1), (2, 4, 1)];
+        let inputs = [[1, 9, 7, 2], [6, 4, 4, 3], [5, 2, 2, 1], [3, 1, 6, 2], [4, 6, 1, 2]];
+        for ((kernel, strides, dilation), input) in
+            windows.into_iter().flat_map(|window| inputs.map(|input| (window, input)))
+        {
+            let window = Window2d::new(kernel).strides(strides).dilation(dilation).padding(Padding::Same);
+            let geometry = window.conv(&input, &[kernel, kernel, input[3], 1]).unwrap();
+            let source = vec![1.0_f32; input.iter().product()];
+            let patches = Patches::of_input(&source, &geometry);
+            let pixels = input[0] * patches.positions();
+            for block in 1..=pixels {
+                let field = Field::new(&patches, input[3], block);
+                let mut scratch = Scratch::default();
+                for first in (0..pixels).step_by(block) {
+                    field.fill(&mut scratch, first..pixels.min(first + block));
+                    let taken = size_of::<f32>() * scratch.used + size_of_val(&scratch.rows[..]);
+                    assert!(taken <= field.scratch_bytes(block), "{block} of {geometry:?}");
+                }
+            }
+        }
+    }
 }

@@ -39,7 +39,7 @@ const NARROW_MR: usize = 2 * MR;
 const PANELS_INSIDE: usize = 256 << 10;
 /// Bytes of a panel from which on asking for the next one pays: less, the processor foresees by itself.
 const LARGE_PANEL: usize = 32 << 10;
-/// Rows from which on a panel is used for so long that the next one comes by itself.
+/// Rows that meet a panel for so long that the next one comes by itself.
 const MANY_ROWS: usize = 64;
 /// Numbers of a row between two requests for a part of the next panel: as many lines at a time as the memory takes without
 /// the products having to wait.
@@ -128,13 +128,14 @@ impl<T: Element> Block<'_, '_, T> {
                 across if 2 * across <= S::PANEL => (NARROW_MR, NARROW_MR),
                 _ => (MR, MR),
             };
-            let done = match done {
-                0 => self.lean(simd, (tall, rest), &span),
-                done => done,
-            };
-            let at_once = if inside { span.columns.len() } else { span.across * S::LANES };
+            // All rows meet a panel before the next one comes; but the panels of a single row come in pairs.
+            let at_once = if inside || rows == 1 { span.columns.len() } else { span.across * S::LANES };
             for first in span.columns.clone().step_by(at_once) {
                 let columns = first..span.columns.end.min(first + at_once);
+                let done = match done {
+                    0 => self.lean(simd, (tall, rest), (columns.clone(), span.across)),
+                    done => done,
+                };
                 for (rows, size) in equal_pieces(done..rows, tall, rest) {
                     self.tiles(simd, (rows, size), (columns.clone(), span.across));
                 }
@@ -184,7 +185,7 @@ impl<T: Element> Block<'_, '_, T> {
         &mut self,
         simd: S,
         (tall, rest): (usize, usize),
-        Span { columns, across }: &Span,
+        (columns, across): (Range<usize>, usize),
     ) -> usize {
         let Block { left, right, out, place, finish, .. } = self;
         let panel = right.k * across * S::LANES * size_of::<T>();
@@ -206,9 +207,9 @@ impl<T: Element> Block<'_, '_, T> {
         let out = out.lines(0, count).columns(*place + columns.start..*place + columns.end);
         let lean = Lean { values, rows, runs, panels, bias, adds, bend, out };
         if alone {
-            row::compute(lean, simd, *across);
-        } else if let Some(lean) = resident::compute(lean, simd, *across) {
-            lean.compute(simd, (tall, *across));
+            row::compute(lean, simd, across);
+        } else if let Some(lean) = resident::compute(lean, simd, across) {
+            lean.compute(simd, (tall, across));
         }
         count
     }
@@ -309,8 +310,8 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
 }
 
 impl<T: Element> Tiles<'_, '_, '_, T> {
-    /// For each panel, lets `add(first column, sums)` add the products of the `M` rows from `row` on to sums of zero, and
-    /// writes what becomes of them.
+    /// For each panel, starts the sums of the `M` rows from `row` on, lets `add(first column, sums)` add the products to them,
+    /// and writes what becomes of them.
     #[inline(always)]
     fn each_panel<S: Simd<T>, const M: usize, const V: usize>(
         &mut self,
@@ -327,7 +328,10 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
             let (start, end) = if block.left.starts_from_bias() { (bias, &[][..]) } else { (&[][..], bias) };
             let mut sums = [[simd.splat(T::zero()); V]; M];
             if !start.is_empty() {
-                add_row::<T, S, M, V>(simd, start, &mut sums);
+                unrolled!(v < V, {
+                    let start = simd.load_up_to(start.get(v * S::LANES..).unwrap_or_default());
+                    unrolled!(i < M, { sums[i][v] = start });
+                });
             }
             let mut sums = add(first, sums);
             if !end.is_empty() {

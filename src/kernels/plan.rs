@@ -186,8 +186,12 @@ mod tests {
             {
                 let window = Window2d::new(kernel).strides(stride).dilation(dilation).padding(Padding::Same);
                 for accuracy in [Accuracy::Fast, Accuracy::Strict] {
-                    let plan = plan(window.accuracy(accuracy), [2, 28, 28, channels], 96);
-                    assert!(plan.workspace_bytes() <= 3 << 19, "{plan} for {channels} channels, {window:?}");
+                    for maps in [[2, 28, 28], [96, 4, 4]] {
+                        let [batch, height, width] = maps;
+                        let plan = plan(window.accuracy(accuracy), [batch, height, width, channels], 96);
+                        let fits = plan.workspace_bytes() <= 3 << 19;
+                        assert!(fits, "{plan} for {maps:?} of {channels} channels, {window:?}");
+                    }
                 }
             }
         }

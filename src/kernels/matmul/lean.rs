@@ -1,4 +1,5 @@
-//! Tiles without anything that most do not need: short sums take as long to begin as to add up.
+//! Tiles without anything that most do not need: short sums take as long to begin as to add up, and longer ones wait for what
+//! comes in between.
 
 use super::series::{Place, Series};
 use super::{MR, NARROW_MR, add_products, add_row, load_row};
@@ -7,7 +8,8 @@ use crate::kernels::disjoint::Rows;
 use crate::kernels::epilogue::Bend;
 use crate::kernels::simd::{Kernel, Runs, Simd, unrolled};
 
-/// Bytes of all panels up to which they stay in a first-level cache together.
+/// Bytes of all panels up to which they stay in a first-level cache together: only there do these tiles meet one after the other
+/// in less time than new rows come.
 const NEAR_BYTES: usize = 32 << 10;
 
 /// Rows times whole panels, to whole tiles.
