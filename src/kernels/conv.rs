@@ -284,26 +284,40 @@ mod tests {
     }
 
     #[test]
-    fn depthwise_results_do_not_depend_on_the_number_of_threads() {
-        for (channels, stride) in [(70, 1), (128, 1), (70, 2), (128, 2)] {
+    fn results_do_not_depend_on_the_number_of_threads() {
+        let depthwise = [(70, 1), (128, 1), (70, 2), (128, 2)].map(|(channels, stride)| {
             let window = Window2d::new(3).strides(stride).padding(Padding::Same).groups(channels);
-            let geometry = window.conv(&[3, 45, 29, channels], &[3, 3, 1, channels]).unwrap();
+            (window, [3, 45, 29, channels], channels)
+        });
+        // Read in place, in blocks that follow from the number of threads: sums over several runs, and over one.
+        let in_place = [(3, 1), (1, 1), (1, 2)].map(|(kernel, stride)| {
+            (Window2d::new(kernel).strides(stride).accuracy(Accuracy::Strict), [2, 30, 31, 8], 24)
+        });
+        for (window, input, filters) in depthwise.into_iter().chain(in_place) {
+            let [kh, kw] = window.kernel_size();
+            let group_in = if filters == input[3] { 1 } else { input[3] };
+            let geometry = window.conv(&input, &[kh, kw, group_in, filters]).unwrap();
             let own = |numbers: Vec<f32>| numbers.into_iter().map(|x| x / 7.0).collect::<Vec<f32>>();
             let x = own(numbers(len(geometry.input_shape()), 1));
             let weights = own(numbers(len(geometry.kernel_shape()), 2));
             let residual = own(numbers(len(geometry.output_shape()), 5));
             let finish = |piece: &mut [f32]| piece.iter_mut().for_each(|value| *value *= 3.0);
             let plain = Epilogue::bias(None);
+            let run = |threads, x: &[f32], after| {
+                let mut out = vec![f32::NAN; residual.len()];
+                let kernel = (&weights[..], &PreparedKernel::default());
+                on(threads, || forward(x, kernel, &geometry, after, &mut out));
+                out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
             for after in [plain, Epilogue { residual: Some(&residual), finish: Some(&finish), ..plain }] {
-                let run = |threads| {
-                    let mut out = vec![f32::NAN; residual.len()];
-                    let kernel = (&weights[..], &PreparedKernel::default());
-                    on(threads, || forward(&x, kernel, &geometry, after, &mut out));
-                    out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
-                };
-                let one = run(1);
-                assert!(one == run(2) && one == run(5), "{geometry:?}");
+                let one = run(1, &x, after);
+                assert!(one == run(2, &x, after) && one == run(5, &x, after), "{geometry:?}");
             }
+            // Zeros, whose sign tells what a sum started from.
+            let (zeros, bias) = (vec![-0.0; x.len()], vec![-0.0; filters]);
+            let after = Epilogue::bias(Some(&bias));
+            let one = run(1, &zeros, after);
+            assert!(one == run(2, &zeros, after) && one == run(5, &zeros, after), "{geometry:?}");
         }
     }
 

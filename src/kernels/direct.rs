@@ -77,7 +77,7 @@ pub(super) fn correlate<T: Element>(
         // filters of the only one evenly, or each had too few positions.
         let (blocks, panels) = (pixels.div_ceil(block), filters.div_ceil(unit));
         let uneven = !panels.is_multiple_of(threads) && pixels >= threads * BLOCK_PIXELS.start;
-        if blocks > 1 || uneven || panels < threads {
+        if (blocks > 1 || uneven || panels < threads) && !blocks.is_multiple_of(threads) {
             block = pixels.div_ceil(blocks.next_multiple_of(threads));
         }
     }
