@@ -324,6 +324,11 @@ impl<T: Element> Tiles<'_, '_, '_, T> {
         for first in columns.clone().step_by(width) {
             let place = block.place + first..block.place + columns.end.min(first + width);
             let Finish { bias, adds, residual, bend } = block.finish;
+            if adds {
+                // It is read as soon as the sums are there.
+                let out: [&mut [T]; M] = block.out.part(row, place.clone());
+                unrolled!(i < M, { simd.prefetch(out[i], width) });
+            }
             let bias = bias.map_or(&[][..], |bias| &bias[block.columns.start + first..]);
             let (start, end) = if block.left.starts_from_bias() { (bias, &[][..]) } else { (&[][..], bias) };
             let mut sums = [[simd.splat(T::zero()); V]; M];
