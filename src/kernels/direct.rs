@@ -74,11 +74,13 @@ pub(super) fn correlate<T: Element>(
     };
     if matches!(right, Right::Packed(_)) && in_place(patches) {
         // Without padding, how positions are cut shows in no result: as many blocks for each thread, unless all can share the
-        // filters of the only one evenly, or each had too few positions.
+        // filters of the only one evenly, or blocks had too few positions and there are filters to share.
         let (blocks, panels) = (pixels.div_ceil(block), filters.div_ceil(unit));
-        let uneven = !panels.is_multiple_of(threads) && pixels >= threads * BLOCK_PIXELS.start;
-        if (blocks > 1 || uneven || panels < threads) && !blocks.is_multiple_of(threads) {
-            block = pixels.div_ceil(blocks.next_multiple_of(threads));
+        let even = blocks.next_multiple_of(threads);
+        let shares = blocks == 1 && panels.is_multiple_of(threads);
+        let pays = panels < threads || pixels >= even * BLOCK_PIXELS.start;
+        if even > blocks && !shares && pays {
+            block = pixels.div_ceil(even);
         }
     }
 

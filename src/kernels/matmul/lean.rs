@@ -2,14 +2,13 @@
 //! comes in between.
 
 use super::series::{Place, Series};
-use super::{MR, NARROW_MR, add_products, add_row, load_row};
+use super::{MR, NARROW_MR, add_products, add_row, add_rows, load_row};
 use crate::Element;
 use crate::kernels::disjoint::Rows;
 use crate::kernels::epilogue::Bend;
 use crate::kernels::simd::{Kernel, Runs, Simd, unrolled};
 
-/// Bytes of all panels up to which they stay in a first-level cache together: only there do these tiles meet one after the other
-/// in less time than new rows come.
+/// Bytes of all panels up to which they stay in a first-level cache together: each tile of rows then meets all of them.
 const NEAR_BYTES: usize = 32 << 10;
 
 /// Rows times whole panels, to whole tiles.
@@ -49,12 +48,6 @@ impl<T: Element> Lean<'_, '_, T> {
     }
 }
 
-/// Adds the vectors of a row to sums.
-#[inline(always)]
-fn add_vectors<T: Element, S: Simd<T>, const V: usize>(simd: S, row: &[T], sums: &mut [S::V; V]) {
-    unrolled!(v < V, { sums[v] = simd.add(sums[v], simd.load(&row[v * S::LANES..])) });
-}
-
 /// Tiles of `M` rows and `V` vectors; of rows in `ONE` run, or in several.
 struct OfSize<'a, 'b, T, const M: usize, const V: usize, const ONE: bool>(Lean<'a, 'b, T>);
 
@@ -84,7 +77,7 @@ impl<T: Element, const M: usize, const V: usize, const ONE: bool> Kernel<T> for 
                         }
                         if adds {
                             let out: [&mut [T]; M] = out.part(row, column..column + width);
-                            unrolled!(i < M, { add_vectors(simd, out[i], &mut sums[i]) });
+                            add_rows(simd, |i| &*out[i], &mut sums);
                         }
                     } else {
                         if let Some(bias) = bias {

@@ -1,7 +1,7 @@
 //! A single row, as of a dense layer for one example: each weight is used once, and all that counts is how fast weights come.
 
 use super::lean::Lean;
-use super::{add_row, load_row};
+use super::{add_products, add_row, load_row};
 use crate::Element;
 use crate::kernels::simd::{Kernel, Simd, unrolled};
 
@@ -29,21 +29,20 @@ impl<T: Element, const V: usize> Kernel<T> for OfWidth<'_, '_, T, V> {
         let Some(start) = rows.iter().find_map(|series| series.starts().next()) else { return };
         let row = &values[start..][..k];
         for (pair, column) in panels.chunks(2 * k * width).zip((0..).step_by(2 * width)) {
-            let mut sums = [[simd.splat(T::zero()); V]; 2];
+            let mut sums = [[[simd.splat(T::zero()); V]; 1]; 2];
             let (first, second) = pair.split_at(k * width);
             if second.is_empty() {
                 for (&x, first) in row.iter().zip(first.chunks_exact(width)) {
-                    add_product(simd, x, first, &mut sums[0]);
+                    add_products(simd, |_| x, &load_row(simd, first), &mut sums[0]);
                 }
             } else {
                 let both = first.chunks_exact(width).zip(second.chunks_exact(width));
                 for (&x, (first, second)) in row.iter().zip(both) {
-                    add_product(simd, x, first, &mut sums[0]);
-                    add_product(simd, x, second, &mut sums[1]);
+                    add_products(simd, |_| x, &load_row(simd, first), &mut sums[0]);
+                    add_products(simd, |_| x, &load_row(simd, second), &mut sums[1]);
                 }
             }
-            for (sums, column) in sums.into_iter().zip((column..out.width()).step_by(width)) {
-                let mut sums = [sums];
+            for (mut sums, column) in sums.into_iter().zip((column..out.width()).step_by(width)) {
                 if let Some(bias) = bias.get(column..column + width) {
                     add_row(simd, bias, &mut sums);
                 }
@@ -53,11 +52,4 @@ impl<T: Element, const V: usize> Kernel<T> for OfWidth<'_, '_, T, V> {
             }
         }
     }
-}
-
-/// Adds `x` times a row of a panel.
-#[inline(always)]
-fn add_product<T: Element, S: Simd<T>, const V: usize>(simd: S, x: T, right: &[T], sums: &mut [S::V; V]) {
-    let (x, right) = (simd.splat(x), load_row::<T, S, V>(simd, right));
-    unrolled!(v < V, { sums[v] = simd.mul_add(x, right[v], sums[v]) });
 }

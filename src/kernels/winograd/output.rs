@@ -86,11 +86,10 @@ impl<T: Element> OutputTransform<'_, '_, T> {
         let OutputTransform { tiling, after, out, .. } = self;
         let [_, _, width, depth] = tiling.geometry.output_shape();
         let [down, right] = tiling.steps();
-        let pitch = down * width;
         let columns = filters.start - out.filters.start..filters.end - out.filters.start;
         if let Some(residual) = after.residual {
             for (i, outputs) in outputs.iter_mut().enumerate() {
-                let residual = &residual[(start + i * pitch) * depth + filters.start..];
+                let residual = &residual[(start + i * down * width) * depth + filters.start..];
                 let residual: [S::V; M] = simd.load_strided(residual, right * depth);
                 for (value, residual) in outputs.iter_mut().zip(residual) {
                     *value = simd.add(*value, residual);
@@ -99,7 +98,7 @@ impl<T: Element> OutputTransform<'_, '_, T> {
         }
         after.bend.apply(simd, &mut outputs);
         for (i, outputs) in outputs.into_iter().enumerate() {
-            let to: [&mut [T]; M] = out.rows.spaced(start + i * pitch, right, columns.clone());
+            let to: [&mut [T]; M] = out.rows.spaced(start + i * down * width, right, columns.clone());
             for (value, to) in outputs.into_iter().zip(to) {
                 simd.store(value, to);
             }
