@@ -24,20 +24,54 @@ impl<'a, T> Ahead<'a, T> {
         Ahead { values, width, pitch, in_row, lines: values.len().div_ceil(pitch) * in_row }
     }
 
-    /// Asks for the share of it that `part` is of `whole`.
+    /// All of `values`.
+    pub(super) fn all(values: &'a [T]) -> Self {
+        let width = values.len().max(1);
+        Ahead::rows(values, width, width)
+    }
+
+    /// The share of it that `part` is of `whole`, to be asked for in so many steps.
     #[inline(always)]
-    pub(super) fn ask(self, part: Range<usize>, whole: usize) {
+    pub(super) fn share(self, part: Range<usize>, whole: usize, steps: usize) -> Requests<'a, T> {
         let share = |place: usize| (place as u64 * self.lines as u64 / whole as u64) as usize;
-        let lines = share(part.start)..share(part.end);
-        let (mut row, mut place) =
-            (lines.start / self.in_row * self.pitch, lines.start % self.in_row * line_len::<T>());
-        for _ in lines {
-            let from = self.values.get(row + place..).unwrap_or_default();
-            prefetch_read(&from[..from.len().min(1)]);
-            place += line_len::<T>();
-            if place >= self.width {
-                (row, place) = (row + self.pitch, 0);
-            }
+        let (first, end) = (share(part.start), share(part.end));
+        let (row, place) = match self.lines {
+            0 => (0, 0),
+            _ => (first / self.in_row * self.pitch, first % self.in_row * line_len::<T>()),
+        };
+        let rate = Requests::<T>::LINE * (end - first) as u64 / steps.max(1) as u64;
+        Requests { ahead: self, row, place, rate, due: Requests::<T>::LINE - 1 }
+    }
+}
+
+/// Some of what lies ahead, to be asked for in even steps.
+pub(super) struct Requests<'a, T> {
+    ahead: Ahead<'a, T>,
+    /// Where the next line lies: from which number on its row does, and its place in it.
+    row: usize,
+    place: usize,
+    /// How much each step asks for, and how much is due.
+    rate: u64,
+    due: u64,
+}
+
+impl<T> Requests<'_, T> {
+    /// A cache line, in the unit of what is due.
+    const LINE: u64 = 1 << 32;
+
+    /// Asks for what so many steps ask for.
+    #[inline(always)]
+    pub(super) fn step(&mut self, steps: usize) {
+        self.due += steps as u64 * self.rate;
+        let mut lines = (self.due / Self::LINE) as usize;
+        self.due %= Self::LINE;
+        while lines > 0 {
+            let Ahead { values, width, pitch, .. } = self.ahead;
+            let end = width.min(self.place + lines * line_len::<T>());
+            let values = &values[..values.len().min(self.row + end)];
+            prefetch_read(values.get(self.row + self.place..).unwrap_or_default());
+            lines -= (end - self.place).div_ceil(line_len::<T>());
+            (self.row, self.place) = if end < width { (self.row, end) } else { (self.row + pitch, 0) };
         }
     }
 }

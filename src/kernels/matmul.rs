@@ -22,6 +22,7 @@ pub(crate) use packing::Source;
 use series::Place;
 pub(crate) use series::Series;
 
+use super::ahead::Ahead;
 use super::disjoint::Rows;
 use super::epilogue::Bend;
 use super::panels::{PackedMatrix, Panels, across, next_panel};
@@ -247,36 +248,29 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
         match tiles.block.left {
             Left::Runs { values, rows, runs, live_from } => {
                 let mut place = Place::of(rows, tiles.rows.start);
-                let all = tiles.block.out.len().div_ceil(M);
-                let (k, ahead, partial) = (right.k, right.ahead, right.rows.len() < right.k);
+                let (all, width) = (tiles.block.out.len(), V * S::LANES);
+                let partial = right.rows.len() < right.k;
                 let columns = tiles.block.columns.len().next_multiple_of(S::LANES);
                 for row in tiles.rows.clone().step_by(M) {
                     let (left, live, next) = place.rows::<T, M>(values, rows, runs);
                     place = next;
                     let lines =
                         live_from.map_or(0..runs.lines(), |first| live_lines(live, first, runs.lines()));
-                    let this = row / M;
+                    let numbers = lines.len() * runs.in_line();
                     tiles.each_panel::<S, M, V>(simd, row, |first, mut sums| {
-                        let (panel, next) = right.panel(first, V * S::LANES);
-                        // Each tile of rows brings its share of the next panel near, or each tile one of what comes
-                        // after all panels.
-                        let large = partial || size_of_val(panel) >= LARGE_PANEL || ahead.is_some();
-                        let stretch = if large { STRETCH } else { usize::MAX };
-                        let start = this * panel.len();
-                        let bring_near = |part: Range<usize>| {
-                            if !large {
-                                return;
+                        let (panel, next) = right.panel(first, width);
+                        // Each row brings its share near of the next panel, or of what comes after all panels.
+                        let foreseen = !partial && size_of_val(panel) < LARGE_PANEL;
+                        let next = if foreseen { &[] } else { &next[..panel.len().min(next.len())] };
+                        let mut requests = match right.ahead {
+                            Some(ahead) => {
+                                let start = first * all + row * width;
+                                ahead.share(start..start + M * width, columns * all, numbers)
                             }
-                            let part = start + part.start..start + part.end;
-                            if let Some(ahead) = ahead {
-                                let before = first * k * all;
-                                ahead.ask(before + part.start..before + part.end, columns * k * all);
-                            } else if let Some(share) = next.get(part.start / all..part.end / all) {
-                                simd.prefetch_read(share);
-                            }
+                            None => Ahead::all(next).share(row..row + M, all, numbers),
                         };
-                        let right = (panel, V * S::LANES);
-                        left.each(lines.clone(), right, (stretch, bring_near), |numbers, right| {
+                        let (stretch, ask) = (STRETCH, |numbers: usize| requests.step(numbers));
+                        left.each(lines.clone(), (panel, width), (stretch, ask), |numbers, right| {
                             add_products(simd, |i| numbers.at(i), &load_row(simd, right), &mut sums);
                         });
                         sums

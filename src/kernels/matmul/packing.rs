@@ -1,11 +1,10 @@
 //! Products with rows that are not packed yet: the first tile of rows packs what it multiplies with, and all others find it
 //! packed.
 
-use std::ops::Range;
-
 use super::series::Place;
 use super::{Block, LARGE_PANEL, Left, MR, STRETCH, Tiles, add_products, live_lines, load_row};
 use crate::Element;
+use crate::kernels::ahead::Ahead;
 use crate::kernels::panels::{Panels, across, pack_rows};
 use crate::kernels::pieces::equal_pieces;
 use crate::kernels::simd::{Kernel, Simd, unrolled};
@@ -85,20 +84,18 @@ impl<T: Element, const V: usize> Kernel<T> for OfSize<'_, '_, '_, '_, '_, T, V> 
         let Left::Runs { values, rows, runs, live_from } = tiles.block.left else { return };
         let (left, live, _) = Place::of(rows, 0).rows::<T, MR>(values, rows, runs);
         let lines = live_from.map_or(0..runs.lines(), |first| live_lines(live, first, runs.lines()));
-        let line = runs.numbers() / runs.lines().max(1);
-        let (all, columns, width) = (tiles.block.out.len().div_ceil(MR), tiles.columns.len(), V * S::LANES);
+        let line = runs.in_line();
+        let (all, columns, width) = (tiles.block.out.len(), tiles.columns.len(), V * S::LANES);
         tiles.each_panel::<S, MR, V>(simd, 0, |first, mut sums| {
             let at = column + first;
             let mut rows = panels[first * k..][..k * width].chunks_exact_mut(width);
             for (source, packed) in source.chunks(stride).zip(rows.by_ref().take(lines.start * line)) {
                 store_row::<T, S, V>(simd, &load_row(simd, &source[at..]), packed);
             }
-            let ask = |part: Range<usize>| {
-                if let Some(ahead) = ahead {
-                    let place = |number| first * k * all + number / stride * width;
-                    ahead.ask(place(part.start)..place(part.end), columns * k * all);
-                }
-            };
+            let part = first * all..first * all + MR * width;
+            let ahead = ahead.unwrap_or_else(|| Ahead::all(&[]));
+            let mut requests = ahead.share(part, columns * all, lines.len() * line);
+            let ask = |numbers: usize| requests.step(numbers);
             left.each(lines.clone(), (source, stride), (STRETCH, ask), |numbers, source| {
                 let vectors = load_row(simd, &source[at..]);
                 store_row(simd, &vectors, rows.next().unwrap_or_default());
@@ -120,7 +117,6 @@ fn store_row<T: Element, S: Simd<T>, const V: usize>(simd: S, vectors: &[S::V; V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::ahead::Ahead;
     use crate::kernels::disjoint::Rows;
     use crate::kernels::epilogue::Bend;
     use crate::kernels::matmul::{Finish, Residual, Series};

@@ -70,6 +70,12 @@ impl Runs {
         self.count() * self.length
     }
 
+    /// Numbers of a line, in all its runs.
+    #[inline(always)]
+    pub fn in_line(&self) -> usize {
+        self.in_line * self.length
+    }
+
     /// How many lines there are.
     #[inline(always)]
     pub fn lines(&self) -> usize {
@@ -139,22 +145,20 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
 
     /// For each number of the rows in these lines, calls `f(reader, chunk)`: the reader returns the number of a row, and
     /// the chunk is the next of `width` numbers of `right`, which has one for every number of all lines. At the start of
-    /// each run, and whenever `stretch` numbers are done, calls `before` with the part of `right` that comes next.
+    /// each run, and whenever `stretch` numbers are done, calls `before` with how many come next.
     #[inline(always)]
     pub fn each(
         &self,
         lines: Range<usize>,
         (right, width): (&[T], usize),
-        (stretch, before): (usize, impl Fn(Range<usize>)),
+        (stretch, mut before): (usize, impl FnMut(usize)),
         mut f: impl FnMut(&Numbers<'_, T, M>, &[T]),
     ) {
         let Runs { line_pitch, in_line, pitch, length, .. } = self.runs;
         assert!(lines.end <= self.runs.lines);
         // All numbers can be counted.
         assert!(right.len() / width >= lines.end * in_line * length);
-        let run_width = length * width;
-        let mut place = lines.start * in_line * run_width;
-        let mut right = right[place..].as_ptr();
+        let mut right = right[lines.start * in_line * length * width..].as_ptr();
         let mut numbers = Numbers { at: self.first, distances: &self.distances };
         // One loop over the runs of all lines: in two, the places of all rows would be kept twice.
         let (mut line, mut run) = (lines.start * line_pitch, 0);
@@ -163,8 +167,7 @@ impl<'a, T: Copy, const M: usize> Strands<'a, T, M> {
             let mut step = 0;
             while step < length {
                 let end = length.min(step.saturating_add(stretch));
-                before(place..place + (end - step) * width);
-                place += (end - step) * width;
+                before(end - step);
                 for index in start + step..start + end {
                     // SAFETY: a number of a run of the first row: `index < reach`.
                     numbers.at = unsafe { self.first.add(index) };

@@ -39,17 +39,28 @@ impl<T: Element> Kernel<T> for OutputTransform<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        match self.tiling.size {
-            TileSize::Two => self.all::<S, Two, 2, 4>(simd),
-            TileSize::Four => self.all::<S, Four, 4, 6>(simd),
-            TileSize::Strided => self.all::<S, Strided, 4, 5>(simd),
+        match self.adds {
+            true => self.of_size::<S, true>(simd),
+            false => self.of_size::<S, false>(simd),
         }
     }
 }
 
 impl<T: Element> OutputTransform<'_, '_, T> {
     #[inline(always)]
-    fn all<S: Simd<T>, X: Outputs<M, P>, const M: usize, const P: usize>(mut self, simd: S) {
+    fn of_size<S: Simd<T>, const ADDS: bool>(self, simd: S) {
+        match self.tiling.size {
+            TileSize::Two => self.all::<S, Two, 2, 4, ADDS>(simd),
+            TileSize::Four => self.all::<S, Four, 4, 6, ADDS>(simd),
+            TileSize::Strided => self.all::<S, Strided, 4, 5, ADDS>(simd),
+        }
+    }
+
+    #[inline(always)]
+    fn all<S: Simd<T>, X: Outputs<M, P>, const M: usize, const P: usize, const ADDS: bool>(
+        mut self,
+        simd: S,
+    ) {
         let OutputTransform { tiling, after, .. } = self;
         let filters = self.filters.clone();
         let [_, height, width, _] = tiling.geometry.output_shape();
@@ -65,19 +76,18 @@ impl<T: Element> OutputTransform<'_, '_, T> {
                     None => simd.splat(T::zero()),
                 };
                 let outputs = transform::<T, S, X, M, P>(simd, &products[lane..], bias);
-                if !self.adds && covered == (M, M) && lanes == S::LANES {
-                    self.write_whole(simd, outputs, (start, filters));
+                if covered == (M, M) && lanes == S::LANES {
+                    self.write_whole::<S, M, ADDS>(simd, outputs, (start, filters));
                 } else {
-                    self.write(simd, outputs, (start, filters), covered);
+                    self.write::<S, M, ADDS>(simd, outputs, (start, filters), covered);
                 }
             }
         }
     }
 
-    /// Does all that comes after to the outputs of a whole tile, which are not added to others, and writes them, from the
-    /// position `start` on.
+    /// Does all that comes after to the outputs of a whole tile, and writes them, from the position `start` on.
     #[inline(always)]
-    fn write_whole<S: Simd<T>, const M: usize>(
+    fn write_whole<S: Simd<T>, const M: usize, const ADDS: bool>(
         &mut self,
         simd: S,
         mut outputs: [[S::V; M]; M],
@@ -87,6 +97,14 @@ impl<T: Element> OutputTransform<'_, '_, T> {
         let [_, _, width, depth] = tiling.geometry.output_shape();
         let [down, right] = tiling.steps();
         let columns = filters.start - out.filters.start..filters.end - out.filters.start;
+        if ADDS {
+            for (i, outputs) in outputs.iter_mut().enumerate() {
+                let to: [&mut [T]; M] = out.rows.spaced(start + i * down * width, right, columns.clone());
+                for (value, to) in outputs.iter_mut().zip(to) {
+                    *value = simd.add(*value, simd.load(to));
+                }
+            }
+        }
         if let Some(residual) = after.residual {
             for (i, outputs) in outputs.iter_mut().enumerate() {
                 let residual = &residual[(start + i * down * width) * depth + filters.start..];
@@ -107,14 +125,14 @@ impl<T: Element> OutputTransform<'_, '_, T> {
 
     /// Does all that comes after to the outputs of a tile, and writes those that are `covered`, some rows of some columns.
     #[inline(always)]
-    fn write<S: Simd<T>, const M: usize>(
+    fn write<S: Simd<T>, const M: usize, const ADDS: bool>(
         &mut self,
         simd: S,
         outputs: [[S::V; M]; M],
         (start, filters): (usize, Range<usize>),
         (rows, cols): (usize, usize),
     ) {
-        let OutputTransform { tiling, after, out, adds, .. } = self;
+        let OutputTransform { tiling, after, out, .. } = self;
         let [_, _, width, depth] = tiling.geometry.output_shape();
         let [down, right] = tiling.steps();
         let columns = filters.start - out.filters.start..filters.end - out.filters.start;
@@ -123,7 +141,7 @@ impl<T: Element> OutputTransform<'_, '_, T> {
                 let position = start + i * down * width + j * right;
                 let [to] = out.rows.part(position, columns.clone());
                 let mut value = [[value]];
-                if *adds {
+                if ADDS {
                     value = [[simd.add(value[0][0], simd.load_up_to(to))]];
                 }
                 if let Some(residual) = after.residual {
