@@ -57,13 +57,36 @@ pub(crate) enum Left<'a, T> {
     Columns { values: &'a [T], rows: &'a [Series], first: usize, ahead: usize },
 }
 
-impl<T> Left<'_, T> {
+impl<'a, T> Left<'a, T> {
     /// Whether sums start from the bias. To those over one run, it is added in the end, so that the first products do not
     /// wait; with several runs the compiler would keep the sums in memory then. For a row always the same, whichever tile
     /// it falls to.
     #[inline(always)]
     fn starts_from_bias(&self) -> bool {
         matches!(self, Left::Runs { runs, .. } if runs.count() > 1)
+    }
+
+    /// These rows in parts of which all rows have the same live lines, so that their tiles pass over the others; but in no
+    /// parts of fewer rows than a tile.
+    fn alike(self, range: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<'a, T> {
+        let mut series = match self {
+            Left::Runs { rows, live_from: Some(_), .. } => rows,
+            _ => &[],
+        };
+        let (mut start, mut next) = (range.start, 0);
+        std::iter::from_fn(move || {
+            let first = start;
+            while let [this, rest @ ..] = series {
+                (series, next) = (rest, next + this.count);
+                let differs = rest.first().is_some_and(|rest| rest.live != this.live);
+                if differs && next >= start + MR && next + MR <= range.end {
+                    start = next;
+                    return Some(first..next);
+                }
+            }
+            start = range.end;
+            (first < range.end).then_some(first..range.end)
+        })
     }
 }
 
@@ -137,8 +160,11 @@ impl<T: Element> Block<'_, '_, T> {
                     0 => self.lean(simd, (tall, rest), (columns.clone(), span.across)),
                     done => done,
                 };
-                for (rows, size) in equal_pieces(done..rows, tall, rest) {
-                    self.tiles(simd, (rows, size), (columns.clone(), span.across));
+                let left = self.left;
+                for part in left.alike(done..rows) {
+                    for (rows, size) in equal_pieces(part, tall, rest) {
+                        self.tiles(simd, (rows, size), (columns.clone(), span.across));
+                    }
                 }
             }
         }
