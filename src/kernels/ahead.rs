@@ -75,3 +75,36 @@ impl<T> Requests<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_share_ends_where_the_next_begins() {
+        let values = vec![0.0_f32; 5 * 100 + 40];
+        let aheads = [Ahead::rows(&values, 40, 100), Ahead::all(&values), Ahead::rows(&values, 16, 20)];
+        for ahead in aheads {
+            for (cuts, steps, at_once) in
+                [([0, 6, 12, 13], 7, 3), ([0, 1, 2, 13], 1000, 8), ([0, 0, 5, 13], 1, 1)]
+            {
+                let mut shares = cuts.windows(2).map(|cut| ahead.share(cut[0]..cut[1], 13, steps)).peekable();
+                while let Some(mut share) = shares.next() {
+                    for first in (0..steps).step_by(at_once) {
+                        share.step(at_once.min(steps - first));
+                    }
+                    let end = (ahead.lines / ahead.in_row * ahead.pitch, 0);
+                    let next = shares.peek().map_or(end, |next| (next.row, next.place));
+                    assert_eq!((share.row, share.place), next, "{cuts:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_nothing_nothing_is_asked_for() {
+        let mut share = Ahead::<f32>::all(&[]).share(0..6, 6, 0);
+        share.step(8);
+        assert_eq!((share.row, share.place), (0, 0));
+    }
+}

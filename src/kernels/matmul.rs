@@ -495,6 +495,24 @@ mod tests {
         (0..cols).flat_map(|j| (0..rows).map(move |i| a[i * cols + j])).collect()
     }
 
+    #[test]
+    fn rows_that_see_padding_are_apart_if_they_fill_a_tile() {
+        let parts = |counts: &[usize], range: Range<usize>| {
+            let series =
+                |(line, &count): (usize, &usize)| Series { count, start: 0, step: 1, live: line % 2..3 };
+            let rows: Vec<_> = counts.iter().enumerate().map(series).collect();
+            let left = Left::Runs { values: &[0.0_f32], rows: &rows, runs: Runs::one(1), live_from: Some(0) };
+            left.alike(range).map(|part| [part.start, part.end]).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(&[7, 35, 7], 0..49), [[0, 7], [7, 42], [42, 49]]);
+        assert_eq!(parts(&[7, 35, 7], 6..49), [[6, 42], [42, 49]]);
+        assert_eq!(parts(&[7, 35, 5], 0..47), [[0, 7], [7, 47]]);
+        assert_eq!(parts(&[3, 3, 3], 0..9), [[0, 9]]);
+        assert_eq!(parts(&[3, 3, 6], 0..12), [[0, 6], [6, 12]]);
+        assert_eq!(parts(&[8], 2..8), [[2, 8]]);
+        assert!(parts(&[8], 8..8).is_empty());
+    }
+
     proptest! {
         #[test]
         fn products_of_whole_numbers_are_exact(m in 0_usize..110, k in 0_usize..20, n in 1_usize..140) {

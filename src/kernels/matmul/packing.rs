@@ -141,7 +141,10 @@ mod tests {
             Series { count: rows - first, start: 90, step: 4, live: 0..2 },
         ];
         let series = &series[..1 + usize::from(rows > first)];
-        let values: Vec<T> = numbers(90 + 4 * rows + 400, 2);
+        let mut values: Vec<T> = numbers(90 + 4 * rows + 400, 2);
+        // Lines that are not live are blank.
+        values[..4 * 6 + 100].fill(T::zero());
+        values[300 + 90..].fill(T::zero());
         let left = Left::Runs { values: &values, rows: series, runs, live_from: Some(0) };
         let (bias, residual): (Vec<T>, Vec<T>) = (numbers(n, 3), numbers(rows * n, 4));
         let finish = Finish {

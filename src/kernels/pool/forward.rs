@@ -72,7 +72,9 @@ const READ_WORK: usize = 2;
 /// the first-level cache together.
 const ROWS: usize = 4;
 
-/// Vectors of channels that are joined at a time where windows see whole lines: as many as registers hold, or few.
+/// Vectors of channels that are joined at a time where windows see whole lines: of 32 registers half, of 16 half, or few. The
+/// longer the runs in which memory is read, the better.
+const MOST: usize = 16;
 const MANY: usize = 8;
 const FEW: usize = 2;
 /// How many positions ahead of its use memory is asked for there.
@@ -178,12 +180,16 @@ impl<'a, T: Element, R: Reduction<T>> Task<'a, T, R> {
     #[inline(always)]
     fn whole_lines<S: Simd<T>>(&mut self, simd: S) -> S::V {
         let channels = self.geometry.in_channels;
+        let most = if const { S::PANEL < 4 } { 0 } else { channels - channels % (MOST * S::LANES) };
         let many = channels - channels % (MANY * S::LANES);
         let mut watched = simd.splat(T::zero());
         for y in 0..self.out.len() / channels {
             let row = self.row(self.first + y);
             let out = &mut self.out[y * channels..][..channels];
-            for first in (0..many).step_by(MANY * S::LANES) {
+            for first in (0..most).step_by(MOST * S::LANES) {
+                row.lines::<S, MOST>(simd, first, out, &mut watched);
+            }
+            for first in (most..many).step_by(MANY * S::LANES) {
                 row.lines::<S, MANY>(simd, first, out, &mut watched);
             }
             for first in (many..channels).step_by(FEW * S::LANES) {
@@ -542,7 +548,7 @@ mod tests {
 
     #[test]
     fn whole_lines_are_joined_in_wide_and_in_narrow_strips() {
-        for channels in [16, 33, 150, 256] {
+        for channels in [16, 33, 150, 256, 424] {
             for window in [(5, 7), (3, 7)] {
                 let geometry = Window2d::new(window).pool(&[2, 5, 7, channels]).unwrap();
                 check::<f32>(&geometry);
