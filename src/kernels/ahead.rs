@@ -30,17 +30,22 @@ impl<'a, T> Ahead<'a, T> {
         Ahead::rows(values, width, width)
     }
 
-    /// The share of it that `part` is of `whole`, to be asked for in so many steps.
+    /// The share of it that `part` is of `whole`, to be asked for in so many steps; at once, if there are none.
     #[inline(always)]
     pub(super) fn share(self, part: Range<usize>, whole: usize, steps: usize) -> Requests<'a, T> {
+        if self.lines == 0 {
+            return Requests { ahead: self, row: 0, place: 0, rate: 0, due: 0 };
+        }
         let share = |place: usize| (place as u64 * self.lines as u64 / whole as u64) as usize;
         let (first, end) = (share(part.start), share(part.end));
-        let (row, place) = match self.lines {
-            0 => (0, 0),
-            _ => (first / self.in_row * self.pitch, first % self.in_row * line_len::<T>()),
-        };
+        let row = first / self.in_row * self.pitch;
+        let place = first % self.in_row * line_len::<T>();
         let rate = Requests::<T>::LINE * (end - first) as u64 / steps.max(1) as u64;
-        Requests { ahead: self, row, place, rate, due: Requests::<T>::LINE - 1 }
+        let mut requests = Requests { ahead: self, row, place, rate, due: Requests::<T>::LINE - 1 };
+        if steps == 0 {
+            requests.step(1);
+        }
+        requests
     }
 }
 
@@ -59,9 +64,18 @@ impl<T> Requests<'_, T> {
     /// A cache line, in the unit of what is due.
     const LINE: u64 = 1 << 32;
 
+    /// After how many steps at a time to ask: `most` unless there is nothing to ask for.
+    #[inline(always)]
+    pub(super) fn stretch(&self, most: usize) -> usize {
+        if self.rate > 0 { most } else { usize::MAX }
+    }
+
     /// Asks for what so many steps ask for.
     #[inline(always)]
     pub(super) fn step(&mut self, steps: usize) {
+        if self.rate == 0 {
+            return;
+        }
         self.due += steps as u64 * self.rate;
         let mut lines = (self.due / Self::LINE) as usize;
         self.due %= Self::LINE;

@@ -410,20 +410,29 @@ mod tests {
 
     #[test]
     fn what_a_weight_that_is_not_finite_reaches_does_not_depend_on_the_threads() {
-        let window = Window2d::new(3).padding(Padding::Same).accuracy(Accuracy::Strict);
-        let geometry = window.conv(&[1, 2, 4, 512], &[3, 3, 512, 70]).unwrap();
-        let x = numbers(len(geometry.input_shape()), 1);
-        let mut kernel = numbers(len(geometry.kernel_shape()), 2);
-        // Of the middle of the kernel's first line.
-        kernel[512 * 70] = f32::INFINITY;
-        let run = |threads| {
-            let mut out = vec![0.0; len(geometry.output_shape())];
-            on(threads, || forward_once(&x, &kernel, &geometry, Epilogue::bias(None), &mut out));
-            out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
-        };
-        let one = run(1);
-        for threads in [2, 3, 5] {
-            assert!(one == run(threads), "{threads} threads");
+        // A thread's columns may be whole panels or not, and a slice the last of its thread or not.
+        let layers = [
+            (3, [1, 2, 4, 512], 70),
+            (5, [1, 7, 7, 128], 96),
+            (5, [1, 7, 7, 128], 24),
+            (3, [1, 7, 7, 512], 512),
+        ];
+        for (size, input, filters) in layers {
+            let window = Window2d::new(size).padding(Padding::Same).accuracy(Accuracy::Strict);
+            let geometry = window.conv(&input, &[size, size, input[3], filters]).unwrap();
+            let x = numbers(len(geometry.input_shape()), 1);
+            let mut kernel = numbers(len(geometry.kernel_shape()), 2);
+            // Of the middle of the kernel's first line.
+            kernel[size / 2 * input[3] * filters] = f32::INFINITY;
+            let run = |threads| {
+                let mut out = vec![0.0; len(geometry.output_shape())];
+                on(threads, || forward_once(&x, &kernel, &geometry, Epilogue::bias(None), &mut out));
+                out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let one = run(1);
+            for threads in [2, 3, 5] {
+                assert!(one == run(threads), "{threads} threads, {geometry:?}");
+            }
         }
     }
 

@@ -19,8 +19,8 @@ use std::ops::Range;
 
 use lean::Lean;
 pub(crate) use packing::Source;
-use series::Place;
 pub(crate) use series::Series;
+use series::{Part, parts};
 
 use super::ahead::Ahead;
 use super::disjoint::Rows;
@@ -42,9 +42,12 @@ const PANELS_INSIDE: usize = 256 << 10;
 const LARGE_PANEL: usize = 32 << 10;
 /// Rows that meet a panel for so long that the next one comes by itself.
 const MANY_ROWS: usize = 64;
-/// Numbers of a row between two requests for a part of the next panel: as many lines at a time as the memory takes without
-/// the products having to wait.
+/// Numbers of a row between two requests for some lines of the next panel: fewer would take time, and more lines at a time
+/// than the memory takes would let the products wait.
 const STRETCH: usize = 8;
+
+/// Numbers of a sum from which on to pass over blank lines pays for tiles of fewer rows.
+const LONG_SUM: usize = 1024;
 
 /// The left factor of a product, read in place.
 #[derive(Clone, Copy)]
@@ -66,27 +69,23 @@ impl<'a, T> Left<'a, T> {
         matches!(self, Left::Runs { runs, .. } if runs.count() > 1)
     }
 
-    /// These rows in parts of which all rows have the same live lines, so that their tiles pass over the others; but in no
-    /// parts of fewer rows than a tile.
-    fn alike(self, range: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<'a, T> {
-        let mut series = match self {
-            Left::Runs { rows, live_from: Some(_), .. } => rows,
-            _ => &[],
-        };
-        let (mut start, mut next) = (range.start, 0);
-        std::iter::from_fn(move || {
-            let first = start;
-            while let [this, rest @ ..] = series {
-                (series, next) = (rest, next + this.count);
-                let differs = rest.first().is_some_and(|rest| rest.live != this.live);
-                if differs && next >= start + MR && next + MR <= range.end {
-                    start = next;
-                    return Some(first..next);
-                }
+    /// These rows in parts, as [`parts`] has them; those of short sums stay together.
+    fn parts(self, range: Range<usize>, apart: usize) -> impl Iterator<Item = Part> + use<'a, T> {
+        let lines = match self {
+            Left::Runs { runs, live_from: Some(first), .. } if runs.numbers() >= LONG_SUM => {
+                Some(first..first + runs.lines())
             }
-            start = range.end;
-            (first < range.end).then_some(first..range.end)
-        })
+            _ => None,
+        };
+        parts(self.series(), range, apart, lines)
+    }
+
+    /// Its rows, if they are read where they lie.
+    fn series(self) -> &'a [Series] {
+        match self {
+            Left::Runs { rows, .. } => rows,
+            Left::Columns { .. } => &[],
+        }
     }
 }
 
@@ -160,10 +159,13 @@ impl<T: Element> Block<'_, '_, T> {
                     0 => self.lean(simd, (tall, rest), (columns.clone(), span.across)),
                     done => done,
                 };
+                // Where the first tile could pack, it is always apart: which rows share a tile shows where a weight is not finite.
+                let apart = if tall == MR { first_tile(rows) } else { 0 };
                 let left = self.left;
-                for part in left.alike(done..rows) {
-                    for (rows, size) in equal_pieces(part, tall, rest) {
-                        self.tiles(simd, (rows, size), (columns.clone(), span.across));
+                for part in left.parts(done..rows, apart) {
+                    for (rows, size) in equal_pieces(part.rows.clone(), tall, rest) {
+                        let part = part.only(rows, left.series());
+                        self.tiles(simd, (part, size), (columns.clone(), span.across));
                     }
                 }
             }
@@ -241,15 +243,15 @@ impl<T: Element> Block<'_, '_, T> {
         count
     }
 
-    /// All tiles of `size` of the rows, and of panels of `across` vectors of the columns.
+    /// All tiles of `size` of the rows of a part, and of panels of `across` vectors of the columns.
     #[inline(always)]
     fn tiles<S: Simd<T>>(
         &mut self,
         simd: S,
-        (rows, size): (Range<usize>, usize),
+        (part, size): (Part, usize),
         (columns, across): (Range<usize>, usize),
     ) {
-        let tiles = Tiles { block: self, rows, columns };
+        let tiles = Tiles { block: self, part, columns };
         tiles! { tiles, simd, across, size, 4 x [1 2 3 4 5 6] 2 x [1 2 3 4 5 6 7 8 9 10 11 12] 1 x [1 2 3 4 5 6 12] }
     }
 }
@@ -257,7 +259,7 @@ impl<T: Element> Block<'_, '_, T> {
 /// Some rows of a block times the panels of `columns`, counted from the block's first.
 struct Tiles<'t, 'a, 'b, T> {
     block: &'t mut Block<'a, 'b, T>,
-    rows: Range<usize>,
+    part: Part,
     columns: Range<usize>,
 }
 
@@ -273,21 +275,22 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
         let right = tiles.block.right.skip_columns(tiles.block.columns.start);
         match tiles.block.left {
             Left::Runs { values, rows, runs, live_from } => {
-                let mut place = Place::of(rows, tiles.rows.start);
+                let mut place = tiles.part.place;
                 let (all, width) = (tiles.block.out.len(), V * S::LANES);
                 let partial = right.rows.len() < right.k;
                 let columns = tiles.block.columns.len().next_multiple_of(S::LANES);
-                for row in tiles.rows.clone().step_by(M) {
+                for row in tiles.part.rows.clone().step_by(M) {
                     let (left, live, next) = place.rows::<T, M>(values, rows, runs);
                     place = next;
                     let lines =
                         live_from.map_or(0..runs.lines(), |first| live_lines(live, first, runs.lines()));
-                    let numbers = lines.len() * runs.in_line();
+                    let numbers = lines.len() * runs.line_numbers();
                     tiles.each_panel::<S, M, V>(simd, row, |first, mut sums| {
                         let (panel, next) = right.panel(first, width);
-                        // Each row brings its share near of the next panel, or of what comes after all panels.
-                        let foreseen = !partial && size_of_val(panel) < LARGE_PANEL;
-                        let next = if foreseen { &[] } else { &next[..panel.len().min(next.len())] };
+                        // Each row asks for its share of the next panel, unless that comes by itself, or of what comes after
+                        // all panels.
+                        let asks = partial || size_of_val(panel) >= LARGE_PANEL;
+                        let next = if asks { &next[..panel.len().min(next.len())] } else { &[] };
                         let mut requests = match right.ahead {
                             Some(ahead) => {
                                 let start = first * all + row * width;
@@ -295,7 +298,8 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                             }
                             None => Ahead::all(next).share(row..row + M, all, numbers),
                         };
-                        let (stretch, ask) = (STRETCH, |numbers: usize| requests.step(numbers));
+                        let stretch = requests.stretch(STRETCH);
+                        let ask = |numbers: usize| requests.step(numbers);
                         left.each(lines.clone(), (panel, width), (stretch, ask), |numbers, right| {
                             add_products(simd, |i| numbers.at(i), &load_row(simd, right), &mut sums);
                         });
@@ -304,7 +308,7 @@ impl<T: Element, const M: usize, const V: usize> Kernel<T> for OfSize<'_, '_, '_
                 }
             }
             Left::Columns { values, rows, first, ahead } => {
-                for row in tiles.rows.clone().step_by(M) {
+                for row in tiles.part.rows.clone().step_by(M) {
                     tiles.each_panel::<S, M, V>(simd, row, |column, mut sums| {
                         let (mut panel, _) = right.panel(column, V * S::LANES);
                         // Nothing may be passed over here: the compiler would keep the sums in memory.
@@ -431,6 +435,11 @@ fn add_rows<'r, T: Element, S: Simd<T>, const M: usize, const V: usize>(
     });
 }
 
+/// How many of so many rows fall to the first tile if that is whole, or none.
+fn first_tile(rows: usize) -> usize {
+    equal_pieces(0..rows, MR, MR).next().map_or(0, |(_, size)| if size == MR { MR } else { 0 })
+}
+
 /// Of so many rows, how many to compute in tiles of `tall`: all whole ones, unless so few were left over that these and the
 /// last tile had better be shared out evenly among others, of `rest` rows at most.
 fn whole_tiles(rows: usize, tall: usize, rest: usize) -> usize {
@@ -493,24 +502,6 @@ mod tests {
 
     fn transpose(a: &[f32], rows: usize, cols: usize) -> Vec<f32> {
         (0..cols).flat_map(|j| (0..rows).map(move |i| a[i * cols + j])).collect()
-    }
-
-    #[test]
-    fn rows_that_see_padding_are_apart_if_they_fill_a_tile() {
-        let parts = |counts: &[usize], range: Range<usize>| {
-            let series =
-                |(line, &count): (usize, &usize)| Series { count, start: 0, step: 1, live: line % 2..3 };
-            let rows: Vec<_> = counts.iter().enumerate().map(series).collect();
-            let left = Left::Runs { values: &[0.0_f32], rows: &rows, runs: Runs::one(1), live_from: Some(0) };
-            left.alike(range).map(|part| [part.start, part.end]).collect::<Vec<_>>()
-        };
-        assert_eq!(parts(&[7, 35, 7], 0..49), [[0, 7], [7, 42], [42, 49]]);
-        assert_eq!(parts(&[7, 35, 7], 6..49), [[6, 42], [42, 49]]);
-        assert_eq!(parts(&[7, 35, 5], 0..47), [[0, 7], [7, 47]]);
-        assert_eq!(parts(&[3, 3, 3], 0..9), [[0, 9]]);
-        assert_eq!(parts(&[3, 3, 6], 0..12), [[0, 6], [6, 12]]);
-        assert_eq!(parts(&[8], 2..8), [[2, 8]]);
-        assert!(parts(&[8], 8..8).is_empty());
     }
 
     proptest! {

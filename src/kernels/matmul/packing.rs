@@ -1,12 +1,10 @@
 //! Products with rows that are not packed yet: the first tile of rows packs what it multiplies with, and all others find it
 //! packed.
 
-use super::series::Place;
-use super::{Block, LARGE_PANEL, Left, MR, STRETCH, Tiles, add_products, live_lines, load_row};
+use super::{Block, LARGE_PANEL, Left, MR, STRETCH, Tiles, add_products, first_tile, live_lines, load_row};
 use crate::Element;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::panels::{Panels, across, pack_rows};
-use crate::kernels::pieces::equal_pieces;
 use crate::kernels::simd::{Kernel, Simd, unrolled};
 
 /// Rows of the right factor as they lie in memory, of which a product takes the columns from `column` on.
@@ -41,13 +39,14 @@ impl<T: Element> Kernel<T> for Packing<'_, '_, '_, T> {
         let (k, columns) = (block.right.k, block.columns.len());
         let width = S::PANEL * S::LANES;
         let whole = columns % width == 0 && across::<T>(S::PANEL, S::LANES, k) == S::PANEL;
-        // One of the tiles that there would be anyway: which rows share one shows where a weight is not finite.
-        let first = equal_pieces(0..block.out.len(), MR, MR).next();
-        let tall = first.is_some_and(|(_, rows)| rows == MR);
+        // A tile that is always apart: which rows share one shows where a weight is not finite.
+        let first = first_tile(block.out.len());
+        let first =
+            block.left.parts(0..first, first).next().filter(|_| matches!(block.left, Left::Runs { .. }));
         // Tiles of small panels leave out all but their sums.
         let large = k * width * size_of::<T>() >= LARGE_PANEL || block.right.ahead.is_some();
-        let done = if whole && tall && large && matches!(block.left, Left::Runs { .. }) {
-            let tiles = Tiles { block: &mut block, rows: 0..MR, columns: 0..columns };
+        let done = if let Some(part) = first.filter(|_| whole && large) {
+            let tiles = Tiles { block: &mut block, part, columns: 0..columns };
             let first = FirstTile { tiles, source, panels: &mut *panels };
             match S::PANEL {
                 4 => simd.enter(OfSize::<T, 4>(first)),
@@ -82,9 +81,9 @@ impl<T: Element, const V: usize> Kernel<T> for OfSize<'_, '_, '_, '_, '_, T, V> 
         let FirstTile { mut tiles, source: Source { values: source, stride, column }, panels } = self.0;
         let Panels { k, ahead, .. } = tiles.block.right;
         let Left::Runs { values, rows, runs, live_from } = tiles.block.left else { return };
-        let (left, live, _) = Place::of(rows, 0).rows::<T, MR>(values, rows, runs);
+        let (left, live, _) = tiles.part.place.rows::<T, MR>(values, rows, runs);
         let lines = live_from.map_or(0..runs.lines(), |first| live_lines(live, first, runs.lines()));
-        let line = runs.in_line();
+        let line = runs.line_numbers();
         let (all, columns, width) = (tiles.block.out.len(), tiles.columns.len(), V * S::LANES);
         tiles.each_panel::<S, MR, V>(simd, 0, |first, mut sums| {
             let at = column + first;
@@ -95,8 +94,9 @@ impl<T: Element, const V: usize> Kernel<T> for OfSize<'_, '_, '_, '_, '_, T, V> 
             let part = first * all..first * all + MR * width;
             let ahead = ahead.unwrap_or_else(|| Ahead::all(&[]));
             let mut requests = ahead.share(part, columns * all, lines.len() * line);
+            let stretch = requests.stretch(STRETCH);
             let ask = |numbers: usize| requests.step(numbers);
-            left.each(lines.clone(), (source, stride), (STRETCH, ask), |numbers, source| {
+            left.each(lines.clone(), (source, stride), (stretch, ask), |numbers, source| {
                 let vectors = load_row(simd, &source[at..]);
                 store_row(simd, &vectors, rows.next().unwrap_or_default());
                 add_products(simd, |i| numbers.at(i), &vectors, &mut sums);
@@ -141,10 +141,7 @@ mod tests {
             Series { count: rows - first, start: 90, step: 4, live: 0..2 },
         ];
         let series = &series[..1 + usize::from(rows > first)];
-        let mut values: Vec<T> = numbers(90 + 4 * rows + 400, 2);
-        // Lines that are not live are blank.
-        values[..4 * 6 + 100].fill(T::zero());
-        values[300 + 90..].fill(T::zero());
+        let values: Vec<T> = numbers(90 + 4 * rows + 400, 2);
         let left = Left::Runs { values: &values, rows: series, runs, live_from: Some(0) };
         let (bias, residual): (Vec<T>, Vec<T>) = (numbers(n, 3), numbers(rows * n, 4));
         let finish = Finish {

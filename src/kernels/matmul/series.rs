@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::{MR, live_lines};
 use crate::Element;
 use crate::kernels::simd::{Runs, Strands};
 
@@ -63,6 +64,12 @@ impl Place {
         self
     }
 
+    /// The place so many rows on.
+    #[inline(always)]
+    fn after(self, count: usize, rows: &[Series]) -> Self {
+        Place { row: self.row + count, ..self }.settled(rows)
+    }
+
     /// The `M` rows from here on, which lines of them are live, and the place after them.
     #[inline(always)]
     pub(super) fn rows<'a, T: Element, const M: usize>(
@@ -72,17 +79,13 @@ impl Place {
         runs: Runs,
     ) -> (Strands<'a, T, M>, Range<usize>, Place) {
         let series = &rows[self.series];
-        let end = Place { row: self.row + M, ..self };
-        if end.row <= series.count {
+        let end = self.after(M, rows);
+        if self.row + M <= series.count {
             let start = series.start + self.row * series.step;
-            return (
-                Strands::spaced(values, start, series.step, runs),
-                series.live.clone(),
-                end.settled(rows),
-            );
+            return (Strands::spaced(values, start, series.step, runs), series.live.clone(), end);
         }
         let (starts, live) = self.starts::<M>(rows);
-        (Strands::new(values, starts, runs), live, end.settled(rows))
+        (Strands::new(values, starts, runs), live, end)
     }
 
     /// Where the `M` rows from here on start, and the lines in which one of them may be other than zero.
@@ -101,9 +104,84 @@ impl Place {
     }
 }
 
+/// Rows that follow each other.
+#[derive(Clone)]
+pub(super) struct Part {
+    pub(super) rows: Range<usize>,
+    /// That of the first of them.
+    pub(super) place: Place,
+}
+
+impl Part {
+    /// Those of its rows that are among `inner`.
+    pub(super) fn only(&self, inner: Range<usize>, series: &[Series]) -> Self {
+        Part { place: self.place.after(inner.start - self.rows.start, series), rows: inner }
+    }
+}
+
+/// The rows `range` in parts. If some `lines` may be passed over, all rows of a part have the same live ones among them, but no
+/// part has fewer than `MR` rows for that. What lies before the row `apart` is a part of its own.
+pub(super) fn parts(
+    series: &[Series],
+    range: Range<usize>,
+    apart: usize,
+    lines: Option<Range<usize>>,
+) -> impl Iterator<Item = Part> {
+    let Range { mut start, end } = range;
+    let mut place = Place::of(series, start);
+    std::iter::from_fn(move || {
+        let mut part = Part { rows: start..end, place };
+        if start < apart {
+            part.rows.end = apart;
+            place = place.after(apart - start, series);
+        } else if let Some(lines) = &lines {
+            let live = |place: Place| live_lines(series[place.series].live.clone(), lines.start, lines.len());
+            let mut row = start;
+            while row < end {
+                let before = place;
+                row += series[place.series].count - place.row;
+                place = Place { series: place.series + 1, row: 0 };
+                if row >= start + MR && row + MR <= end && live(before) != live(place) {
+                    part.rows.end = row;
+                    break;
+                }
+            }
+        }
+        start = part.rows.end;
+        (!part.rows.is_empty()).then_some(part)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_that_see_padding_are_apart_if_they_fill_a_tile() {
+        let check = |counts: &[usize], range: Range<usize>, apart: usize, want: &[[usize; 2]]| {
+            let series =
+                |(line, &count): (usize, &usize)| Series { count, start: 0, step: 1, live: line % 2..3 };
+            let rows: Vec<_> = counts.iter().enumerate().map(series).collect();
+            let all: Vec<_> = parts(&rows, range.clone(), apart, Some(0..3)).collect();
+            let ranges: Vec<_> = all.iter().map(|part| [part.rows.start, part.rows.end]).collect();
+            assert_eq!(ranges, want);
+            for part in all {
+                let (place, want) = (part.place, Place::of(&rows, part.rows.start));
+                assert_eq!([place.series, place.row], [want.series, want.row]);
+            }
+            // The line in the middle is live in all rows.
+            assert!(parts(&rows, range.clone(), 0, Some(1..2)).all(|part| part.rows == range));
+            assert!(parts(&rows, range.clone(), 0, None).all(|part| part.rows == range));
+        };
+        check(&[7, 35, 7], 0..49, 0, &[[0, 7], [7, 42], [42, 49]]);
+        check(&[7, 35, 7], 0..49, 6, &[[0, 6], [6, 42], [42, 49]]);
+        check(&[7, 35, 7], 6..49, 6, &[[6, 42], [42, 49]]);
+        check(&[14, 35, 5], 0..54, 6, &[[0, 6], [6, 14], [14, 54]]);
+        check(&[3, 3, 3], 0..9, 0, &[[0, 9]]);
+        check(&[3, 3, 6], 0..12, 0, &[[0, 6], [6, 12]]);
+        check(&[8], 2..8, 0, &[[2, 8]]);
+        check(&[8], 8..8, 0, &[]);
+    }
 
     #[test]
     fn series_that_go_on_join() {

@@ -129,12 +129,6 @@ pub trait Simd<T: Copy + Default>: Copy + Send + Sync {
         }
     }
 
-    /// Asks for `from`, which will be read soon, to be brought near; where the hardware can.
-    #[inline(always)]
-    fn prefetch_read(self, from: &[T]) {
-        prefetch::read(from);
-    }
-
     /// Asks for the cache line so many numbers after the start of `from`, which may be beyond its end, to be brought to the
     /// first level; where the hardware can.
     #[inline(always)]

@@ -72,7 +72,7 @@ impl Runs {
 
     /// Numbers of a line, in all its runs.
     #[inline(always)]
-    pub fn in_line(&self) -> usize {
+    pub fn line_numbers(&self) -> usize {
         self.in_line * self.length
     }
 
