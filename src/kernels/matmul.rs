@@ -45,7 +45,6 @@ const MANY_ROWS: usize = 64;
 /// Numbers of a row between two requests for some lines of the next panel: fewer would take time, and more lines at a time
 /// than the memory takes would let the products wait.
 const STRETCH: usize = 8;
-
 /// Numbers of a sum from which on to pass over blank lines pays for tiles of fewer rows.
 const LONG_SUM: usize = 1024;
 
@@ -151,6 +150,8 @@ impl<T: Element> Block<'_, '_, T> {
                 across if 2 * across <= S::PANEL => (NARROW_MR, NARROW_MR),
                 _ => (MR, MR),
             };
+            // Where the first tile could pack, it is always apart: which rows share a tile shows where a weight is not finite.
+            let apart = if tall == MR { first_tile(rows) } else { 0 };
             // All rows meet a panel before the next one comes; but the panels of a single row come in pairs.
             let at_once = if inside || rows == 1 { span.columns.len() } else { span.across * S::LANES };
             for first in span.columns.clone().step_by(at_once) {
@@ -159,8 +160,6 @@ impl<T: Element> Block<'_, '_, T> {
                     0 => self.lean(simd, (tall, rest), (columns.clone(), span.across)),
                     done => done,
                 };
-                // Where the first tile could pack, it is always apart: which rows share a tile shows where a weight is not finite.
-                let apart = if tall == MR { first_tile(rows) } else { 0 };
                 let left = self.left;
                 for part in left.parts(done..rows, apart) {
                     for (rows, size) in equal_pieces(part.rows.clone(), tall, rest) {

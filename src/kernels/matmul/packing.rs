@@ -1,6 +1,7 @@
 //! Products with rows that are not packed yet: the first tile of rows packs what it multiplies with, and all others find it
 //! packed.
 
+use super::series::{Part, Place};
 use super::{Block, LARGE_PANEL, Left, MR, STRETCH, Tiles, add_products, first_tile, live_lines, load_row};
 use crate::Element;
 use crate::kernels::ahead::Ahead;
@@ -40,12 +41,11 @@ impl<T: Element> Kernel<T> for Packing<'_, '_, '_, T> {
         let width = S::PANEL * S::LANES;
         let whole = columns % width == 0 && across::<T>(S::PANEL, S::LANES, k) == S::PANEL;
         // A tile that is always apart: which rows share one shows where a weight is not finite.
-        let first = first_tile(block.out.len());
-        let first =
-            block.left.parts(0..first, first).next().filter(|_| matches!(block.left, Left::Runs { .. }));
+        let tall = first_tile(block.out.len()) == MR;
         // Tiles of small panels leave out all but their sums.
         let large = k * width * size_of::<T>() >= LARGE_PANEL || block.right.ahead.is_some();
-        let done = if let Some(part) = first.filter(|_| whole && large) {
+        let done = if whole && tall && large && matches!(block.left, Left::Runs { .. }) {
+            let part = Part { rows: 0..MR, place: Place::of(block.left.series(), 0) };
             let tiles = Tiles { block: &mut block, part, columns: 0..columns };
             let first = FirstTile { tiles, source, panels: &mut *panels };
             match S::PANEL {
