@@ -29,10 +29,12 @@ mod window;
 pub use axis::WindowAxis;
 pub(crate) use axis_map::{AxisMap, Resize, cropped_size, even_window, padded_size};
 pub use padding::{PadMode, Padding};
-pub(crate) use sampling::Sampling;
+pub(crate) use sampling::{Sampling, gcd};
 pub(crate) use volume::volumes;
 pub use volume::{Padding3d, Size3d, Window3d};
 pub use window::{Size2d, Window2d};
+
+use std::ops::Range;
 
 use crate::memory::len_of;
 use crate::{Accuracy, Error, Result};
@@ -93,6 +95,12 @@ impl Geometry2d {
         }
         self.rows.check_windows_meet_input(operation)?;
         self.cols.check_windows_meet_input(operation)
+    }
+
+    /// The output rows `rows` of one image alone, over the input rows that their windows see, and these.
+    pub(crate) fn part(&self, rows: Range<usize>) -> (Range<usize>, Self) {
+        let (seen, rows) = self.rows.part(rows);
+        (seen, Geometry2d { batch: 1, rows, ..*self })
     }
 
     /// The vertical axis.

@@ -14,7 +14,7 @@ use std::fmt::Debug;
 
 use crate::ops::{check_shape, each_with};
 use crate::summary::{Cost, Row, Summary};
-use crate::{Activation, Element, Result, Rng, Tensor};
+use crate::{Activation, Element, Result, Rng, Tensor, Window2d};
 
 /// The name of a parameter inside its layer, such as `"kernel"`; inside a container a path, such as `"3.kernel"`.
 pub type Name = Cow<'static, str>;
@@ -127,6 +127,29 @@ pub trait Layer<T: Element = f32>: Debug + Send + Sync {
         out: &mut Tensor<T>,
     ) -> Result<()> {
         add_to_output(self, x, (residual, activation), out)
+    }
+
+    /// The largest of what each window of a max pooling sees of the output for `x`, at inference, in place of what `out` holds.
+    /// Returns whether it has done so, which by default it has not, and which it may leave for whatever reason. Where the
+    /// next layer has a [`max_window`](Self::max_window), a [`Sequential`](crate::Sequential) asks for this first. Convolutions
+    /// of large maps pool them while they are in the cache: the same numbers in less time.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    ///
+    /// ```
+    /// use striate::{Conv2D, Layer, MaxPool2D, Padding, Rng, Tensor, Window2d};
+    /// let mut conv: Conv2D = Conv2D::new(32, 3).padding(Padding::Same);
+    /// conv.build(&[1, 224, 224, 3], &mut Rng::seed(1))?;
+    /// let (x, mut out) = (Tensor::full(&[1, 224, 224, 3], 0.5)?, Tensor::default());
+    /// if conv.forward_pooled(&x, &Window2d::new(2).strides(2), &mut out)? {
+    ///     assert_eq!(out, MaxPool2D::new(2).forward(&conv.forward(&x)?)?);
+    /// }
+    /// # Ok::<(), striate::Error>(())
+    /// ```
+    fn forward_pooled(&self, x: &Tensor<T>, window: &Window2d, out: &mut Tensor<T>) -> Result<bool> {
+        let _ = (x, window, out);
+        Ok(false)
     }
 
     /// The output for `x`, in training: saves on the tape what [`backward`](Self::backward) needs.
@@ -256,6 +279,18 @@ pub trait Layer<T: Element = f32>: Debug + Send + Sync {
     /// ```
     fn takes_maxima(&self) -> bool {
         false
+    }
+
+    /// The window, if the layer is a max pooling of maps, with which the layer before may do this layer's work: see
+    /// [`forward_pooled`](Self::forward_pooled). By default there is none.
+    ///
+    /// ```
+    /// use striate::{AvgPool2D, Layer, MaxPool2D, Window2d};
+    /// assert_eq!(Layer::<f32>::max_window(&MaxPool2D::new(2)), Some(Window2d::new(2).strides(2)));
+    /// assert_eq!(Layer::<f32>::max_window(&AvgPool2D::new(2)), None);
+    /// ```
+    fn max_window(&self) -> Option<Window2d> {
+        None
     }
 
     /// What the layer costs for an input of shape `input`: parameters, multiplications, memory, and how far it

@@ -252,6 +252,20 @@ impl WindowAxis {
         o * self.stride + tap * self.dilation - self.pad_before
     }
 
+    /// The outputs `outputs` alone, some or all, as an axis over the input positions that their windows see, and these.
+    pub(crate) fn part(&self, outputs: Range<usize>) -> (Range<usize>, Self) {
+        let start = outputs.start * self.stride;
+        let end = outputs.end.saturating_sub(1) * self.stride + (self.kernel - 1) * self.dilation + 1;
+        let inside = |padded: usize| padded.saturating_sub(self.pad_before).min(self.input);
+        let seen = inside(start)..inside(end);
+        let pad_before = self.pad_before.saturating_sub(start).min(end - start);
+        let pad_after = end - start - seen.len() - pad_before;
+        (
+            seen.clone(),
+            WindowAxis { input: seen.len(), output: outputs.len(), pad_before, pad_after, ..*self },
+        )
+    }
+
     /// The windows that see input position `i`, as pairs of output and tap, the earliest tap first.
     ///
     /// ```
@@ -291,5 +305,32 @@ impl WindowAxis {
             return Err(Error::new(ErrorKind::Shape, operation, expected, got));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_sees_what_its_outputs_see() {
+        let paddings = [AxisPadding::Same, AxisPadding::Explicit(0, 0), AxisPadding::Explicit(5, 3)];
+        for (kernel, stride, dilation) in [(3, 1, 1), (3, 2, 1), (2, 3, 1), (1, 1, 1), (3, 1, 2), (5, 2, 3)] {
+            for (padding, ceil_mode) in paddings.into_iter().flat_map(|p| [(p, false), (p, true)]) {
+                let Ok(axis) = WindowAxis::new((13, kernel, stride, dilation), padding, ceil_mode) else {
+                    unreachable!("the window fits");
+                };
+                for start in 0..axis.output {
+                    for end in start + 1..=axis.output {
+                        let (seen, part) = axis.part(start..end);
+                        assert_eq!((part.input, part.output), (seen.len(), end - start));
+                        for (o, tap) in (start..end).flat_map(|o| (0..kernel).map(move |tap| (o, tap))) {
+                            let source = part.source(o - start, tap).map(|position| position + seen.start);
+                            assert_eq!(source, axis.source(o, tap), "{axis:?}: {start}..{end}");
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -165,6 +165,7 @@ impl Sampling {
 }
 
 /// The greatest common divisor (Euclid).
-fn gcd(a: usize, b: usize) -> usize {
+/// The greatest common divisor.
+pub(crate) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }

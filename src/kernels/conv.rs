@@ -10,6 +10,7 @@
 mod fold;
 mod input_gradient;
 mod kernel_gradient;
+mod pooled;
 
 use std::sync::OnceLock;
 
@@ -26,6 +27,7 @@ use crate::Element;
 use crate::geometry::Geometry2d;
 pub(crate) use input_gradient::backward_input;
 pub(crate) use kernel_gradient::backward_kernel;
+pub(crate) use pooled::{Strips, forward_pooled};
 
 /// What has been made of a kernel for [`forward`], for each algorithm when it is first used: maps of another size may
 /// take another.
@@ -72,10 +74,21 @@ pub(crate) fn forward<T: Element>(
     after: Epilogue<'_, T>,
     out: &mut [T],
 ) {
-    if out.is_empty() {
-        return;
+    if !out.is_empty() {
+        forward_by(Algorithm::choose::<T>(geometry), input, (kernel, prepared), geometry, after, out);
     }
-    match Algorithm::choose::<T>(geometry).tiles() {
+}
+
+/// The same by this algorithm.
+fn forward_by<T: Element>(
+    algorithm: Algorithm,
+    input: &[T],
+    (kernel, prepared): (&[T], &PreparedKernel<T>),
+    geometry: &Geometry2d,
+    after: Epilogue<'_, T>,
+    out: &mut [T],
+) {
+    match algorithm.tiles() {
         Some(tiles) => {
             let transformed = &prepared.winograd[tiles as usize];
             let transformed = transformed.get_or_init(|| WinogradKernel::new(kernel, geometry, tiles));

@@ -94,7 +94,11 @@ pub struct Plan {
 impl Plan {
     /// The plan for a convolution of `T`.
     pub(crate) fn new<T: Element>(geometry: &Geometry2d) -> Self {
-        let algorithm = Algorithm::choose::<T>(geometry);
+        Self::by::<T>(Algorithm::choose::<T>(geometry), geometry)
+    }
+
+    /// The plan to compute it by this algorithm.
+    pub(super) fn by<T: Element>(algorithm: Algorithm, geometry: &Geometry2d) -> Self {
         let (workspace_bytes, cost) = match algorithm.tiles() {
             Some(tiles) => winograd::forecast::<T>(geometry, tiles),
             None if algorithm == Algorithm::GroupVectors => (0, depthwise::cost::<T>(geometry)),

@@ -1,5 +1,6 @@
 //! How many threads to share work among, and with which part of it a thread begins.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 /// Multiplications below which a thread of the pool is done before another has woken up.
@@ -13,7 +14,24 @@ pub(crate) fn threads(multiplications: usize) -> usize {
         Some(_) => LEAST_WORK,
         None => LEAST_WORK_FROM_OUTSIDE,
     };
-    if multiplications < least { 1 } else { rayon::current_num_threads() }
+    if multiplications < least || ALONE.get() { 1 } else { rayon::current_num_threads() }
+}
+
+thread_local! {
+    /// Whether what this thread computes is a part of something that is shared out already.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls `f`, in which work is shared with no other thread.
+pub(super) fn alone<R>(f: impl FnOnce() -> R) -> R {
+    struct Again(bool);
+    impl Drop for Again {
+        fn drop(&mut self) {
+            ALONE.set(self.0);
+        }
+    }
+    let _again = Again(ALONE.replace(true));
+    f()
 }
 
 /// Calls `f(piece, its part of the work)` for every one of `pieces`, on all threads if `parallel`. `cut(work, first,

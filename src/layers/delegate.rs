@@ -32,6 +32,15 @@ macro_rules! delegate_layer {
             crate::Layer::<T>::forward_add(&self.$field, x, after, out)
         }
 
+        fn forward_pooled(
+            &self,
+            x: &crate::Tensor<T>,
+            window: &crate::Window2d,
+            out: &mut crate::Tensor<T>,
+        ) -> crate::Result<bool> {
+            crate::Layer::<T>::forward_pooled(&self.$field, x, window, out)
+        }
+
         fn forward_train(
             &mut self,
             x: crate::Tensor<T>,
@@ -98,6 +107,10 @@ macro_rules! delegate_layer {
 
         fn takes_maxima(&self) -> bool {
             crate::Layer::<T>::takes_maxima(&self.$field)
+        }
+
+        fn max_window(&self) -> Option<crate::Window2d> {
+            crate::Layer::<T>::max_window(&self.$field)
         }
     };
 }

@@ -158,6 +158,10 @@ impl<T: Element> Layer<T> for MaxPool2D {
     fn takes_maxima(&self) -> bool {
         true
     }
+
+    fn max_window(&self) -> Option<Window2d> {
+        Some(self.window)
+    }
 }
 
 /// What a layer sees through this window.

@@ -1,10 +1,11 @@
 //! [`Sequential`]: layers one after the other.
 
 use std::fmt::Display;
+use std::ops::Range;
 
 use crate::layer::{Name, Param, Step, Tape, add_to_output};
 use crate::summary::{Cost, Summary};
-use crate::{Activation, Element, Layer, Result, Rng, Tensor};
+use crate::{Activation, Element, Error, Layer, Result, Rng, Tensor, Window2d};
 
 /// Layers one after the other, each working on the output of the one before; Keras' and PyTorch's `Sequential`.
 ///
@@ -149,10 +150,51 @@ impl<T: Element> Sequential<T> {
         Summary::of(self, input)
     }
 
-    /// The output of the layers before number `end`.
-    fn forward_to(&self, end: usize, x: &Tensor<T>) -> Result<Tensor<T>> {
-        let mut layers = self.layers[..end].iter().enumerate();
-        layers.try_fold(x.clone(), |x, (i, layer)| layer.forward(&x).map_err(|e| e.in_layer(i)))
+    /// The output of the layers before number `end`, to `out`.
+    fn forward_to(&self, end: usize, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
+        let (mut x, mut i) = (x.clone(), 0);
+        while i < end {
+            let mut between = Tensor::default();
+            i = self.advance(i..end, &x, &mut between, out)?;
+            x = between;
+        }
+        if end == 0 {
+            *out = x;
+        }
+        Ok(())
+    }
+
+    /// The output of the first of `layers`, and of a pooling after it where the layer does that as well, to `out` if no more are
+    /// left, to `between` otherwise. Returns the number of the next layer.
+    fn advance(
+        &self,
+        layers: Range<usize>,
+        x: &Tensor<T>,
+        between: &mut Tensor<T>,
+        out: &mut Tensor<T>,
+    ) -> Result<usize> {
+        let i = layers.start;
+        let (layer, in_layer) = (&self.layers[i], |e: Error| e.in_layer(i));
+        if let Some((next, window)) = self.pooling_after(i).filter(|(next, _)| *next <= layers.end) {
+            let to = if next == layers.end { &mut *out } else { &mut *between };
+            if layer.forward_pooled(x, &window, to).map_err(in_layer)? {
+                return Ok(next);
+            }
+        }
+        let to = if i + 1 == layers.end { out } else { between };
+        layer.forward_into(x, to).map_err(in_layer)?;
+        Ok(i + 1)
+    }
+
+    /// The window of the max pooling that comes after this layer, with nothing between, and the number of the layer after that.
+    fn pooling_after(&self, layer: usize) -> Option<(usize, Window2d)> {
+        let nothing = |layer: &dyn Layer<T>| {
+            layer.last_activation() == Some(Activation::Linear)
+                && layer.step().is_ok_and(|step| step == Some(Step::NOTHING))
+        };
+        let mut after = (layer + 1..).zip(&self.layers[layer + 1..]);
+        let (pooling, layer) = after.find(|(_, layer)| !nothing(&***layer))?;
+        Some((pooling + 1, layer.max_window()?))
     }
 
     /// The activation at the end of this layer that training applies after the next one, a max pooling.
@@ -261,14 +303,7 @@ impl<T: Element> Layer<T> for Sequential<T> {
     }
 
     fn forward_into(&self, x: &Tensor<T>, out: &mut Tensor<T>) -> Result<()> {
-        let mut all = || {
-            let Some((last, before)) = self.layers.split_last() else {
-                *out = x.clone();
-                return Ok(());
-            };
-            let x = self.forward_to(before.len(), x)?;
-            last.forward_into(&x, out).map_err(|e| e.in_layer(before.len()))
-        };
+        let mut all = || self.forward_to(self.len(), x, out);
         // The threads are entered once, and not once a layer: coming from outside costs tens of microseconds.
         let outside = rayon::current_thread_index().is_none();
         match outside.then(|| self.cost(x.shape())) {
@@ -280,8 +315,9 @@ impl<T: Element> Layer<T> for Sequential<T> {
     fn forward_add(&self, x: &Tensor<T>, after: (&Tensor<T>, Activation), out: &mut Tensor<T>) -> Result<()> {
         match self.last_step()? {
             Some(last) => {
-                let x = self.forward_to(last, x)?;
-                self.layers[last].forward_add(&x, after, out).map_err(|e| e.in_layer(last))
+                let mut before = Tensor::default();
+                self.forward_to(last, x, &mut before)?;
+                self.layers[last].forward_add(&before, after, out).map_err(|e| e.in_layer(last))
             }
             None => add_to_output(self, x, after, out),
         }

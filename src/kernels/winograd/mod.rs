@@ -46,7 +46,7 @@ impl TileSize {
     }
 
     /// The outputs along a side.
-    fn outputs(self) -> usize {
+    pub(crate) fn outputs(self) -> usize {
         match self {
             TileSize::Two => 2,
             TileSize::Four | TileSize::Strided => 4,

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::finish::Finish;
 use crate::geometry::maps;
-use crate::kernels::conv::PreparedKernel;
+use crate::kernels::conv::{PreparedKernel, Strips};
 use crate::layer::{Saved, Step, Tape, add_to_output};
 use crate::layers::weights::{Filters, Spec, Weights, delegate_to_weights};
 use crate::memory::{len_of, unwritten};
@@ -314,6 +314,19 @@ impl<T: Element> Layer<T> for Convolution<T> {
         activation.check::<T>()?;
         let after = After { residual: Some(residual), activation, use_once: false };
         self.convolve(x, after, out).map(drop)
+    }
+
+    fn forward_pooled(&self, x: &Tensor<T>, window: &Window2d, out: &mut Tensor<T>) -> Result<bool> {
+        let (geometry, padding) = self.own_geometry(x.shape())?;
+        let Ok(pool) = window.pool(&geometry.output_shape()) else { return Ok(false) };
+        let strips = Strips::new::<T>(&geometry, &pool).filter(|_| padding.is_none());
+        let Some(strips) = strips else { return Ok(false) };
+        let kernel = (self.kernel()?, &self.weights.prepared().packed);
+        let out = out.unwritten(self.kind, &pool.output_shape())?;
+        self.weights.with_epilogue((None, self.finish.activation), geometry.out_channels, |after| {
+            T::conv_forward_pooled(x.as_slice(), kernel, &strips, after, out);
+        });
+        Ok(true)
     }
 
     fn forward_train(&mut self, x: Tensor<T>, tape: &mut Tape<T>) -> Result<Tensor<T>> {

@@ -39,6 +39,39 @@ fn computes_what_its_layers_compute() {
     assert_eq!(model.output_shape(x.shape()).unwrap(), want.shape());
 }
 
+#[test]
+fn a_convolution_pools_large_maps_itself() {
+    let (pool, input) = (|| MaxPool2D::new(2).ceil_mode(true), [1, 191, 190, 1]);
+    let conv = || Conv2D::new(8, 3).padding(Padding::Same);
+    let models: [Sequential<f64>; 3] = [
+        sequential![conv().activation(Activation::Relu), pool()],
+        sequential![conv(), Activation::Linear, pool(), conv()],
+        sequential![sequential![conv(), BatchNorm::new(), Activation::Tanh], pool(), pool()],
+    ];
+    let x =
+        Tensor::from_vec(&input, (0..191 * 190).map(|i| f64::from(i % 31) / 7.0 - 2.0).collect()).unwrap();
+    for mut model in models {
+        model.build(&input, &mut Rng::seed(1)).unwrap();
+        let window = Layer::<f64>::max_window(&pool()).unwrap();
+        let first = model.layers().next().unwrap();
+        let plain = first.params().len() == 2;
+        assert_eq!(first.forward_pooled(&x, &window, &mut Tensor::default()).unwrap(), plain);
+        let want = model.layers().try_fold(x.clone(), |x, layer| layer.forward(&x)).unwrap();
+        let mut out = Tensor::zeros(want.shape()).unwrap();
+        let memory = out.as_slice().as_ptr();
+        model.forward_into(&x, &mut out).unwrap();
+        assert!(bits(&out) == bits(&want));
+        assert!(!plain || out.as_slice().as_ptr() == memory);
+        // A pooling that comes last adds by itself.
+        model.forward_add(&x, (&want, Activation::Relu), &mut out).unwrap();
+        let sum = want.map(|v| (v + v).max(0.0));
+        assert!(bits(&out) == bits(&sum));
+    }
+    let mut model: Sequential<f64> = sequential![conv(), MaxPool2D::new(200)];
+    model.layers.first_mut().unwrap().build(&input, &mut Rng::seed(1)).unwrap();
+    assert_eq!(model.forward(&x).unwrap_err().layer(), Some("1"));
+}
+
 /// Models with a max pooling after an activation that may come later, or may not, and the axes of their inputs.
 fn pooled() -> Vec<(Sequential<f64>, &'static [usize])> {
     const MAPS: &[usize] = &[2, 8, 8, 2];
