@@ -14,13 +14,14 @@ mod packing;
 mod resident;
 mod row;
 mod series;
+mod sliding;
 
 use std::ops::Range;
 
 use lean::Lean;
 pub(crate) use packing::Source;
 pub(crate) use series::Series;
-use series::{Part, parts};
+use series::{Part, Place, parts};
 
 use super::ahead::Ahead;
 use super::disjoint::Rows;
@@ -156,6 +157,9 @@ impl<T: Element> Block<'_, '_, T> {
             let at_once = if inside || rows == 1 { span.columns.len() } else { span.across * S::LANES };
             for first in span.columns.clone().step_by(at_once) {
                 let columns = first..span.columns.end.min(first + at_once);
+                if span.across == 1 && done == 0 && self.slide(simd, columns.clone()) {
+                    continue;
+                }
                 let done = match done {
                     0 => self.lean(simd, (tall, rest), (columns.clone(), span.across)),
                     done => done,
@@ -240,6 +244,14 @@ impl<T: Element> Block<'_, '_, T> {
             lean.compute(simd, (tall, across));
         }
         count
+    }
+
+    /// Computes all rows in panels of one vector, if it is worth it: see [`sliding`].
+    #[inline(always)]
+    fn slide<S: Simd<T>>(&mut self, simd: S, columns: Range<usize>) -> bool {
+        let rows = 0..self.out.len();
+        let part = Part { place: Place::of(self.left.series(), 0), rows };
+        sliding::compute(Tiles { block: self, part, columns }, simd)
     }
 
     /// All tiles of `size` of the rows of a part, and of panels of `across` vectors of the columns.
