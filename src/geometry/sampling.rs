@@ -165,7 +165,6 @@ impl Sampling {
 }
 
 /// The greatest common divisor (Euclid).
-/// The greatest common divisor.
 pub(crate) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }

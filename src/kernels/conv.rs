@@ -21,13 +21,13 @@ use super::kernel_matrix::KernelMatrix;
 use super::panels::PackedMatrix;
 use super::patches::Patches;
 use super::plan::Algorithm;
-use super::winograd::{self, WinogradKernel};
+use super::winograd::{self, TileSize, WinogradKernel};
 use super::{depthwise, direct};
 use crate::Element;
 use crate::geometry::Geometry2d;
 pub(crate) use input_gradient::backward_input;
 pub(crate) use kernel_gradient::backward_kernel;
-pub(crate) use pooled::{Strips, forward_pooled};
+pub(crate) use pooled::{PooledStrips, forward_pooled};
 
 /// What has been made of a kernel for [`forward`], for each algorithm when it is first used: maps of another size may
 /// take another.
@@ -36,6 +36,26 @@ pub struct PreparedKernel<T: Copy + Default + 'static> {
     plain: OnceLock<PackedKernel<T>>,
     /// For tiles of each size.
     winograd: [OnceLock<WinogradKernel<T>>; 3],
+}
+
+impl<T: Element> PreparedKernel<T> {
+    /// The kernel transformed for these tiles.
+    fn transformed(&self, kernel: &[T], geometry: &Geometry2d, tiles: TileSize) -> &WinogradKernel<T> {
+        self.winograd[tiles as usize].get_or_init(|| WinogradKernel::new(kernel, geometry, tiles))
+    }
+
+    /// The kernel packed for plain sums.
+    fn packed(&self, kernel: &[T], geometry: &Geometry2d) -> &PackedKernel<T> {
+        self.plain.get_or_init(|| PackedKernel::new(kernel, geometry))
+    }
+
+    /// Prepares what an algorithm needs.
+    fn prepare(&self, algorithm: Algorithm, kernel: &[T], geometry: &Geometry2d) {
+        match algorithm.tiles() {
+            Some(tiles) => drop(self.transformed(kernel, geometry, tiles)),
+            None => drop(self.packed(kernel, geometry)),
+        }
+    }
 }
 
 /// A kernel packed for plain sums.
@@ -75,29 +95,34 @@ pub(crate) fn forward<T: Element>(
     out: &mut [T],
 ) {
     if !out.is_empty() {
-        forward_by(Algorithm::choose::<T>(geometry), input, (kernel, prepared), geometry, after, out);
+        forward_by(
+            Algorithm::choose::<T>(geometry),
+            input,
+            (kernel, prepared),
+            (geometry, geometry),
+            after,
+            out,
+        );
     }
 }
 
-/// The same by this algorithm.
+/// The same by this algorithm, for the geometry of some rows of `whole`.
 fn forward_by<T: Element>(
     algorithm: Algorithm,
     input: &[T],
     (kernel, prepared): (&[T], &PreparedKernel<T>),
-    geometry: &Geometry2d,
+    (geometry, whole): (&Geometry2d, &Geometry2d),
     after: Epilogue<'_, T>,
     out: &mut [T],
 ) {
     match algorithm.tiles() {
         Some(tiles) => {
-            let transformed = &prepared.winograd[tiles as usize];
-            let transformed = transformed.get_or_init(|| WinogradKernel::new(kernel, geometry, tiles));
-            winograd::forward(input, winograd::Kernel::Packed(transformed), geometry, after, out);
+            let kernel = winograd::Kernel::Packed(prepared.transformed(kernel, geometry, tiles));
+            winograd::forward_part(input, kernel, (geometry, whole), after, out);
         }
         None => {
             let patches = Patches::of_input(input, geometry);
-            let packed = prepared.plain.get_or_init(|| PackedKernel::new(kernel, geometry));
-            correlate(&patches, packed, geometry.out_channels, after, out);
+            correlate(&patches, prepared.packed(kernel, geometry), geometry.out_channels, after, out);
         }
     }
 }

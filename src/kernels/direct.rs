@@ -209,11 +209,10 @@ fn blocked<'a, T: Element>(
     pixels: usize,
     filters: usize,
 ) -> (Field<'a, T>, usize) {
-    let mut block = if kernel_prevails(patches, group_in, pixels, filters) {
-        pixels
-    } else {
-        block_pixels(patches, pixels, filters)
-    };
+    let mut block = block_pixels(patches, pixels, filters);
+    if kernel_prevails(patches, group_in, pixels, filters, pixels.div_ceil(block)) {
+        block = pixels;
+    }
     loop {
         let field = Field::new(patches, group_in, block);
         if block == 1 || field.scratch_bytes(block) <= SCRATCH_BYTES {
@@ -259,23 +258,22 @@ pub(super) fn reading_cost<T>(weights: f64, times: f64) -> f64 {
     each * weights * times
 }
 
-/// Whether all positions make one block, whose filters threads share: where the kernel is much larger than the copy of what
-/// they see, it had better be read only once, and by each thread only in part.
+/// Whether all positions make one block, whose filters threads share, and not `blocks`: where the kernel is much larger than the
+/// copy of what they see, it had better be read only once, and by each thread only in part. There must be as much to share.
 fn kernel_prevails<T: Element>(
     patches: &Patches<'_, T>,
     group_in: usize,
     pixels: usize,
     filters: usize,
+    blocks: usize,
 ) -> bool {
     let k = patches.rows.taps * patches.cols.taps * group_in;
-    let seen = (patches.rows.step * patches.cols.step).saturating_mul(group_in).saturating_mul(pixels);
+    let seen =
+        [patches.rows.step, patches.cols.step, group_in].into_iter().fold(pixels, usize::saturating_mul);
     let panels = filters.div_ceil(panel_width::<T>(isa(), k));
     let fits = seen.saturating_mul(size_of::<T>()) <= LARGE_BLOCK_BYTES;
-    group_in == patches.channels
-        && !in_place(patches)
-        && fits
-        && panels >= BLOCK_SHARES
-        && k * filters / 2 >= seen
+    let copied = group_in == patches.channels && !in_place(patches);
+    copied && blocks > 1 && panels >= blocks.max(BLOCK_SHARES) && fits && k * filters / 2 >= seen
 }
 
 /// How many positions make a block: few enough for the cache, and blocks that threads can share out evenly. Not a

@@ -1,7 +1,7 @@
 //! The ways into the kernels, compiled once for each element type, in this crate: whatever is generic would be compiled
 //! again, with that crate's settings, in every crate that uses it.
 
-use super::conv::{self, PreparedKernel, Strips};
+use super::conv::{self, PooledStrips, PreparedKernel};
 use super::epilogue::Epilogue;
 use super::pool::{self, Divisor, Taken, Won};
 use super::simd::SimdElement;
@@ -46,7 +46,7 @@ entries! {
     conv_forward_pooled = conv::forward_pooled, (
         input: &[Self],
         kernel: (&[Self], &PreparedKernel<Self>),
-        strips: &Strips,
+        strips: &PooledStrips,
         after: Epilogue<'_, Self>,
         out: &mut [Self],
     );

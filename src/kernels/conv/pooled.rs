@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{PreparedKernel, forward_by};
 use crate::Element;
-use crate::geometry::{Geometry2d, gcd};
+use crate::geometry::{Geometry2d, WindowAxis, gcd};
 use crate::kernels::L2_BYTES;
 use crate::kernels::aligned::room;
 use crate::kernels::epilogue::Epilogue;
@@ -17,7 +17,7 @@ use crate::kernels::threads::{alone, threads};
 
 /// Bytes of a map that does not stay in the caches until it is pooled.
 const FAR_BYTES: usize = 4 * L2_BYTES;
-/// The fewest outputs of the convolution in a strip: with fewer, its kernel would be read too often.
+/// Outputs of the convolution that a strip should have, or its kernel would be read too often.
 const FEW_OUTPUTS: usize = 384;
 /// Strips of an image come in multiples of this, so that 2 or 4 threads end together.
 const SHARES: usize = 4;
@@ -26,35 +26,56 @@ const SCRATCH_BYTES: usize = 3 << 19;
 
 /// A convolution and the max pooling after it, in strips of rows.
 #[derive(Clone, Copy, Debug)]
-pub struct Strips {
+pub struct PooledStrips {
     conv: Geometry2d,
     pool: Geometry2d,
     algorithm: Algorithm,
     /// The strips of an image.
     count: usize,
-    /// Pooled rows that strips consist of: of as many as make whole tiles.
+    /// Rows of the convolution's tiles, and the pooled rows that strips consist of: of as many as make whole tiles.
+    tile: usize,
     unit: usize,
 }
 
-impl Strips {
-    /// Where strips are faster than whole maps: where a map is large, and windows of pooling share no rows. Follows from the
-    /// layers alone, not from the number of threads.
+impl PooledStrips {
+    /// Where strips are faster than whole maps, and have the same numbers: where a map is large, and windows of pooling share no
+    /// rows. Follows from the layers alone, not from the number of threads.
     pub(crate) fn new<T: Element>(conv: &Geometry2d, pool: &Geometry2d) -> Option<Self> {
         let line = conv.cols.output * conv.out_channels * size_of::<T>();
         let apart = pool.rows.dilation == 1 && pool.rows.kernel <= pool.rows.stride;
         if conv.rows.output * line < FAR_BYTES || !apart || pool.rows.padding() != (0, 0) {
             return None;
         }
-        let algorithm = Algorithm::choose::<T>(conv);
-        let tile = algorithm.tiles().map_or(1, |tiles| tiles.outputs() * conv.rows.dilation);
-        let unit = tile / gcd(tile, pool.rows.stride);
+        let strips = Self::of(Algorithm::choose::<T>(conv), conv, pool, 1)?;
+        let (algorithm, unit) = (strips.algorithm, strips.unit);
         let unit_rows = unit * pool.rows.stride;
-        let few = FEW_OUTPUTS.div_ceil(unit_rows * conv.cols.output);
-        let units = (L2_BYTES / (unit_rows * line)).max(few);
-        let count = pool.rows.output.div_ceil(units * unit).next_multiple_of(SHARES);
-        let strips = Strips { conv: *conv, pool: *pool, algorithm, count, unit };
-        let scratch = Plan::by::<T>(algorithm, &strips.part(0..pool.rows.output.min(units * unit)).conv);
-        (units * unit_rows * line + scratch.workspace_bytes() <= SCRATCH_BYTES).then_some(strips)
+        let (unit_bytes, unit_outputs) =
+            (unit_rows.checked_mul(line)?, unit_rows.checked_mul(conv.cols.output)?);
+        let units = (L2_BYTES / unit_bytes).max(FEW_OUTPUTS.div_ceil(unit_outputs));
+        let most_rows = pool.rows.output.min(units.checked_mul(unit)?);
+        // A strip is computed by one thread.
+        let scratch = alone(|| Plan::by::<T>(algorithm, &strips.part(0..most_rows).conv).workspace_bytes());
+        let count = pool.rows.output.div_ceil(most_rows).next_multiple_of(SHARES);
+        let fits = units.checked_mul(unit_bytes)?.checked_add(scratch)? <= SCRATCH_BYTES;
+        fits.then_some(PooledStrips { count, ..strips })
+    }
+
+    /// So many strips of an image, if their numbers are those of the whole.
+    fn of(algorithm: Algorithm, conv: &Geometry2d, pool: &Geometry2d, count: usize) -> Option<Self> {
+        // Sums over several runs begin with the bias: so do all strips then, unless they are laid out in another way.
+        let dense = |axis: WindowAxis| axis.stride == 1 && axis.dilation == 1 && axis.kernel > 1;
+        let unpadded = |axis: WindowAxis| axis.padding() == (0, 0);
+        let tile = match algorithm {
+            Algorithm::GroupVectors => return None,
+            Algorithm::ImplicitGemm => {
+                let axes = [conv.rows, conv.cols];
+                (axes.map(dense) == [true; 2] || axes.map(unpadded) == [true; 2]).then_some(1)?
+            }
+            _ => algorithm.tiles()?.outputs().checked_mul(conv.rows.dilation)?,
+        };
+        let unit = tile / gcd(tile, pool.rows.stride);
+        unit.checked_mul(pool.rows.stride)?;
+        Some(PooledStrips { conv: *conv, pool: *pool, algorithm, count, tile, unit })
     }
 
     /// The pooled rows of all images before a strip.
@@ -64,15 +85,16 @@ impl Strips {
         strip / self.count * height + units * self.unit
     }
 
-    /// These rows of an image's pooled maps.
+    /// These rows of an image's pooled maps: from whole tiles, those at the end of the maps as there.
     fn part(&self, rows: Range<usize>) -> Part {
-        let (maps, pool) = self.pool.part(rows);
-        let (input, conv) = self.conv.part(maps);
+        let (seen, pool) = self.pool.part(rows);
+        let end = seen.end.next_multiple_of(self.tile).min(self.conv.rows.output);
+        let (input, conv) = self.conv.part(seen.start..end);
         Part { input, conv, pool }
     }
 }
 
-/// The rows of the input that a strip follows from, and how.
+/// The rows of the input that a strip follows from, and how. The convolution may have more rows than the pooling sees.
 struct Part {
     input: Range<usize>,
     conv: Geometry2d,
@@ -82,31 +104,36 @@ struct Part {
 /// The largest of what each window of the pooling sees of [`forward`](super::forward)'s output. Writes all of `out`.
 pub(crate) fn forward_pooled<T: Element>(
     input: &[T],
-    kernel: (&[T], &PreparedKernel<T>),
-    strips: &Strips,
+    (kernel, prepared): (&[T], &PreparedKernel<T>),
+    strips: &PooledStrips,
     after: Epilogue<'_, T>,
     out: &mut [T],
 ) {
-    let [batch, height, width, channels] = strips.conv.input_shape();
-    let line = width * channels;
-    let [_, _, pooled_width, filters] = strips.pool.output_shape();
-    let start = |strip| strips.rows_before(strip) * pooled_width * filters;
-    let parallel = threads(strips.conv.multiplications() as usize) > 1;
-    each_piece(parallel, 0..batch * strips.count, out, &start, &|strip, out| {
+    if out.is_empty() {
+        return;
+    }
+    let PooledStrips { conv, pool, algorithm, count, .. } = *strips;
+    let [batch, height, width, channels] = conv.input_shape();
+    let [_, _, pooled_width, filters] = pool.output_shape();
+    let (line, pooled_line) = (width * channels, pooled_width * filters);
+    prepared.prepare(algorithm, kernel, &conv);
+    let start = |strip| strips.rows_before(strip) * pooled_line;
+    let parallel = threads(conv.multiplications() as usize) > 1;
+    each_piece(parallel, 0..batch * count, out, &start, &|strip, out| {
         if out.is_empty() {
             return;
         }
-        let image = strip / strips.count;
-        let rows =
-            [strip, strip + 1].map(|strip| strips.rows_before(strip) - image * strips.pool.rows.output);
-        let part = strips.part(rows[0]..rows[1]);
+        let image = strip / count;
+        let first = strips.rows_before(strip) - image * pool.rows.output;
+        let part = strips.part(first..first + out.len() / pooled_line);
         let image = &input[image * height * line..][..height * line];
+        let input = &image[part.input.start * line..part.input.end * line];
         with_kept(|Maps(maps): &mut Maps<T>| {
             let maps = room(maps, part.conv.output_shape().iter().product());
-            let input = &image[part.input.start * line..part.input.end * line];
             alone(|| {
-                forward_by(strips.algorithm, input, kernel, &part.conv, after, maps);
-                pool::max(maps, &part.pool, out, Taken::Nowhere);
+                forward_by(algorithm, input, (kernel, prepared), (&part.conv, &conv), after, maps);
+                let seen = part.pool.input_shape().iter().product();
+                pool::max(&maps[..seen], &part.pool, out, Taken::Nowhere);
             });
         });
     });
@@ -120,7 +147,7 @@ struct Maps<T>(Vec<T>);
 mod tests {
     use super::*;
     use crate::kernels::on;
-    use crate::{Padding, Window2d};
+    use crate::{Accuracy, Padding, Window2d};
 
     fn len(shape: [usize; 4]) -> usize {
         shape.iter().product()
@@ -133,71 +160,85 @@ mod tests {
 
     #[test]
     fn strips_have_the_numbers_of_whole_maps() {
-        let same = |kernel| Window2d::new(kernel).padding(Padding::Same);
+        let (same, valid) = (|kernel| Window2d::new(kernel).padding(Padding::Same), Window2d::new);
+        let f4 = Algorithm::WinogradF4;
         let convs = [
-            ("Winograd", same(3), [2, 27, 21, 40], 33),
-            ("dilated tiles", same(3).dilation(2), [1, 50, 50, 128], 128),
-            ("implicit GEMM", same(5).strides(2), [2, 27, 21, 6], 10),
-            ("one channel", same(3), [1, 30, 20, 1], 32),
-            ("1x1", Window2d::new(1), [1, 25, 12, 20], 16),
-            ("depthwise", same(3).groups(24), [1, 29, 20, 24], 24),
+            (f4, same(3), [2, 27, 21, 40], 33),
+            (f4, valid(3), [1, 25, 21, 10], 33),
+            (f4, same(3).dilation(2), [1, 50, 20, 12], 10),
+            // Slices of the channels, which must not follow from the tiles of a strip.
+            (f4, same(3), [1, 30, 28, 256], 33),
+            (Algorithm::WinogradF2, same(3), [1, 11, 12, 20], 20),
+            (Algorithm::WinogradStrided, same(3).strides(2), [1, 50, 20, 12], 10),
+            (Algorithm::ImplicitGemm, same(5), [2, 27, 21, 6], 10),
+            (Algorithm::ImplicitGemm, valid(3).strides(2), [2, 27, 21, 6], 10),
+            (Algorithm::ImplicitGemm, same(3), [1, 30, 20, 1], 32),
+            (Algorithm::ImplicitGemm, valid(1), [1, 25, 12, 20], 16),
         ];
         let pools = [
-            Window2d::new(2).strides(2),
-            Window2d::new(2).strides(3).ceil_mode(true),
+            valid(2).strides(2),
+            valid(2).strides(4),
+            valid(2).strides(3).ceil_mode(true),
             Window2d::new((3, 2)).strides((3, 1)).ceil_mode(true),
             Window2d::new((1, 3)).padding(Padding::Explicit { top: 0, bottom: 0, left: 1, right: 1 }),
         ];
-        let mut algorithms = Vec::new();
-        for (what, window, input, filters) in convs {
+        for (algorithm, window, input, filters) in convs {
             let [kh, kw] = window.kernel_size();
-            let conv = window.conv(&input, &[kh, kw, input[3] / window.group_count(), filters]).unwrap();
+            let conv = window.conv(&input, &[kh, kw, input[3], filters]).unwrap();
             let (x, weights) = (fractions(len(input), 1), fractions(len(conv.kernel_shape()), 2));
             let (bias, kernel) = (fractions(filters, 3), PreparedKernel::default());
             let third = |piece: &mut [f32]| piece.iter_mut().for_each(|value| *value /= 3.0);
             let after = Epilogue { finish: Some(&third), ..Epilogue::bias(Some(&bias)) };
-            let algorithm = Algorithm::choose::<f32>(&conv);
-            algorithms.push(algorithm);
             let mut maps = vec![f32::NAN; len(conv.output_shape())];
-            super::super::forward(&x, (&weights, &kernel), &conv, after, &mut maps);
+            forward_by(algorithm, &x, (&weights, &kernel), (&conv, &conv), after, &mut maps);
             for pool in pools {
                 let pool = pool.pool(&conv.output_shape()).unwrap();
                 let mut whole = vec![f32::NAN; len(pool.output_shape())];
                 pool::max(&maps, &pool, &mut whole, Taken::Nowhere);
-                let tile = algorithm.tiles().map_or(1, |tiles| tiles.outputs() * conv.rows.dilation);
-                let unit = tile / gcd(tile, pool.rows.stride);
                 for (count, threads) in [(1, 1), (2, 2), (4, 1), (4, 5), (40, 2)] {
-                    let strips = Strips { conv, pool, algorithm, count, unit };
+                    let strips = PooledStrips::of(algorithm, &conv, &pool, count).unwrap();
                     let mut out = vec![f32::NAN; whole.len()];
                     on(threads, || forward_pooled(&x, (&weights, &kernel), &strips, after, &mut out));
                     let same = out.iter().zip(&whole).all(|(a, b)| a.to_bits() == b.to_bits());
-                    assert!(same, "{what}: {count} strips on {threads} threads, {pool:?}");
+                    assert!(same, "{algorithm}: {count} strips on {threads} threads, {conv:?}, {pool:?}");
                 }
             }
         }
-        for algorithm in [Algorithm::WinogradF4, Algorithm::ImplicitGemm, Algorithm::GroupVectors] {
-            assert!(algorithms.contains(&algorithm), "{algorithms:?}");
+    }
+
+    fn strips(window: Window2d, [side, channels]: [usize; 2], pool: Window2d) -> Option<PooledStrips> {
+        let group_in = channels / window.group_count();
+        let conv = window.conv(&[2, side, side, channels], &[3, 3, group_in, channels]).unwrap();
+        PooledStrips::new::<f32>(&conv, &pool.pool(&conv.output_shape()).unwrap())
+    }
+
+    #[test]
+    fn large_maps_come_in_strips_whatever_the_threads() {
+        let (same, touching) = (Window2d::new(3).padding(Padding::Same), Window2d::new(2).strides(2));
+        for (side, channels) in [(224, 64), (112, 128)] {
+            let [one, many] =
+                [1, 16].map(|threads| on(threads, || strips(same, [side, channels], touching).unwrap()));
+            assert_eq!(one.count, many.count);
+            assert!(one.count > 1 && one.count.is_multiple_of(SHARES), "{one:?}");
+            let starts: Vec<_> = (0..=2 * one.count).map(|strip| one.rows_before(strip)).collect();
+            assert_eq!((starts[one.count], starts[2 * one.count]), (side / 2, side));
+            assert!(starts.is_sorted(), "{starts:?}");
         }
     }
 
     #[test]
-    fn large_maps_come_in_strips_that_fit_in_the_scratch() {
-        let strips = |side, channels: usize, pool: Window2d| {
-            let window = Window2d::new(3).padding(Padding::Same);
-            let conv = window.conv(&[2, side, side, channels], &[3, 3, channels, channels]).unwrap();
-            Strips::new::<f32>(&conv, &pool.pool(&conv.output_shape()).unwrap())
-        };
-        let touching = Window2d::new(2).strides(2);
-        for (side, channels) in [(224, 64), (112, 128)] {
-            let strips = strips(side, channels, touching).unwrap();
-            assert!(strips.count > 1 && strips.count.is_multiple_of(SHARES), "{strips:?}");
-            let starts: Vec<_> = (0..=2 * strips.count).map(|strip| strips.rows_before(strip)).collect();
-            assert_eq!((starts[strips.count], starts[2 * strips.count]), (side / 2, side));
-            assert!(starts.is_sorted(), "{starts:?}");
+    fn other_maps_are_pooled_as_a_whole() {
+        let (same, touching) = (Window2d::new(3).padding(Padding::Same), Window2d::new(2).strides(2));
+        let plain = same.accuracy(Accuracy::Strict);
+        for (why, window, sizes, pool) in [
+            ("they are small", same, [28, 64], touching),
+            ("a strip of enough outputs is too large", same, [64, 512], touching),
+            ("windows share rows", same, [224, 64], Window2d::new(3).strides(2)),
+            ("strides are huge", same, [224, 64], Window2d::new(2).strides(1 << 62)),
+            ("strips may be laid out otherwise", plain.dilation(8), [128, 64], touching),
+            ("groups", plain.groups(64), [224, 64], touching),
+        ] {
+            assert!(strips(window, sizes, pool).is_none(), "{why}");
         }
-        // Small maps, filters too many for strips of enough outputs, and windows that share rows.
-        assert!(strips(28, 64, touching).is_none());
-        assert!(strips(64, 512, touching).is_none());
-        assert!(strips(224, 64, Window2d::new(3).strides(2)).is_none());
     }
 }

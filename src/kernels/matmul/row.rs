@@ -16,7 +16,7 @@ pub(super) fn compute<T: Element, S: Simd<T>>(lean: Lean<'_, '_, T>, simd: S, ac
     }
 }
 
-/// Bytes of weights that are likely to come from a third-level cache, which gives them some 7 % faster if it is asked; memory
+/// Bytes of weights of a thread that are likely to come from a third-level cache, which gives them some 7 % faster if it is asked; memory
 /// does not.
 const NEAR_BYTES: usize = 4 << 20;
 /// How far ahead of their use weights are asked for, of each panel.

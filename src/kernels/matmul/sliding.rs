@@ -18,8 +18,10 @@ impl<T: Element> Left<'_, T> {
     fn slides(&self) -> Option<usize> {
         let Left::Runs { rows, runs, live_from: None, .. } = *self else { return None };
         let step = rows.first()?.step;
-        let slides =
-            step > 0 && runs.length() == TAPS * step && runs.count() == runs.lines() && runs.lines() > 1;
+        let slides = step > 0
+            && step.checked_mul(TAPS) == Some(runs.length())
+            && runs.count() == runs.lines()
+            && runs.lines() > 1;
         let long = slides && runs.offset(1) / step >= FEW + TAPS - 1;
         (long && rows.iter().all(|series| series.step == step)).then_some(step)
     }

@@ -55,7 +55,8 @@ pub(super) enum Split {
 }
 
 impl Blocking {
-    pub(super) fn new<T: Element>(isa: Isa, tiling: &Tiling, threads: usize) -> Self {
+    /// For tiles that are some or all of `all` tiles of a layer.
+    pub(super) fn new<T: Element>(isa: Isa, tiling: &Tiling, all: usize, threads: usize) -> Self {
         let channels = tiling.geometry.in_channels;
         let kernel_bytes = kernel_bytes::<T>(tiling);
         let kernel_stays = kernel_bytes <= L2_BYTES / 2;
@@ -67,7 +68,7 @@ impl Blocking {
         let most_slices = if kernel_stays { 1 } else { channels.div_ceil(FEW_CHANNELS).max(1) };
         let slice = |count: usize| Slice::new::<T>(tiling, channels.div_ceil(count));
         // The first that leaves room for so many tiles, or the last.
-        let wanted = few.min(tiling.tiles());
+        let wanted = few.min(all);
         let roomy = |slice: &Slice| slice.most_tiles::<T>() >= wanted;
         let slice = (1..most_slices).map(slice).find(roomy).unwrap_or_else(|| slice(most_slices));
         let near = L2_BYTES * 3 / 4 / slice.tile_bytes::<T>();

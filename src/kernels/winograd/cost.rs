@@ -93,7 +93,7 @@ fn is_shared(geometry: &Geometry2d, size: TileSize) -> bool {
 pub(crate) fn forecast<T: Element>(geometry: &Geometry2d, size: TileSize) -> (usize, f64) {
     let tiling = Tiling::new(geometry, size);
     let threads = threads(geometry.multiplications() as usize);
-    let bytes = Blocking::new::<T>(isa(), &tiling, threads).scratch_bytes::<T>(&tiling);
+    let bytes = Blocking::new::<T>(isa(), &tiling, tiling.tiles(), threads).scratch_bytes::<T>(&tiling);
     let cost = COSTS.iter().find(|costs| costs.size == size).map_or(0.0, |costs| costs.of::<T>(geometry));
     (bytes, cost)
 }

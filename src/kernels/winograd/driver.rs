@@ -38,6 +38,17 @@ pub(crate) fn forward<T: Element>(
     after: Epilogue<'_, T>,
     out: &mut [T],
 ) {
+    forward_part(input, kernel, (geometry, geometry), after, out);
+}
+
+/// The same for the geometry of some whole tiles of `whole`, with the same numbers.
+pub(crate) fn forward_part<T: Element>(
+    input: &[T],
+    kernel: Kernel<'_, T>,
+    (geometry, whole): (&Geometry2d, &Geometry2d),
+    after: Epilogue<'_, T>,
+    out: &mut [T],
+) {
     let (isa, size) = match kernel {
         Kernel::Packed(packed) => (packed.isa, packed.size),
         Kernel::Once(_, size) => (isa(), size),
@@ -45,7 +56,7 @@ pub(crate) fn forward<T: Element>(
     let tiling = Tiling::new(geometry, size);
     let threads = threads(geometry.multiplications() as usize);
     let blocking = match kernel {
-        Kernel::Packed(_) => Blocking::new::<T>(isa, &tiling, threads),
+        Kernel::Packed(_) => Blocking::new::<T>(isa, &tiling, Tiling::new(whole, size).tiles(), threads),
         Kernel::Once(matrix, size) => match Blocking::once::<T>(&tiling) {
             Some(blocking) => blocking,
             None => {

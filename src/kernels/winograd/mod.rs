@@ -21,7 +21,7 @@ mod points;
 mod tiling;
 
 pub(super) use cost::{choose, choose_gradient, choose_once, forecast};
-pub(super) use driver::{Kernel, forward};
+pub(super) use driver::{Kernel, forward, forward_part};
 pub(super) use gradient::backward_kernel;
 pub(super) use kernel::WinogradKernel;
 

@@ -272,7 +272,7 @@ fn slices_of_the_channels_add_up() {
     let (want, sizes) = reference(&x, &kernel, &bias, &geometry);
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         let tiling = Tiling::new(&geometry, TileSize::Four);
-        assert!(Blocking::new::<f32>(isa, &tiling, 1).slice.of(channels).count() > 1);
+        assert!(Blocking::new::<f32>(isa, &tiling, tiling.tiles(), 1).slice.of(channels).count() > 1);
         let kernel = KernelMatrix::new(&kernel, geometry.out_channels);
         let packed = WinogradKernel::precise(isa, &kernel, TileSize::Four);
         let (low, high) = (-0.5, 20.0);

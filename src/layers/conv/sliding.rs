@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::finish::Finish;
 use crate::geometry::maps;
-use crate::kernels::conv::{PreparedKernel, Strips};
+use crate::kernels::conv::{PooledStrips, PreparedKernel};
 use crate::layer::{Saved, Step, Tape, add_to_output};
 use crate::layers::weights::{Filters, Spec, Weights, delegate_to_weights};
 use crate::memory::{len_of, unwritten};
@@ -319,7 +319,7 @@ impl<T: Element> Layer<T> for Convolution<T> {
     fn forward_pooled(&self, x: &Tensor<T>, window: &Window2d, out: &mut Tensor<T>) -> Result<bool> {
         let (geometry, padding) = self.own_geometry(x.shape())?;
         let Ok(pool) = window.pool(&geometry.output_shape()) else { return Ok(false) };
-        let strips = Strips::new::<T>(&geometry, &pool).filter(|_| padding.is_none());
+        let strips = PooledStrips::new::<T>(&geometry, &pool).filter(|_| padding.is_none());
         let Some(strips) = strips else { return Ok(false) };
         let kernel = (self.kernel()?, &self.weights.prepared().packed);
         let out = out.unwritten(self.kind, &pool.output_shape())?;
