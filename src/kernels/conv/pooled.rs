@@ -208,7 +208,7 @@ mod tests {
 
     fn strips(window: Window2d, [side, channels]: [usize; 2], pool: Window2d) -> Option<PooledStrips> {
         let group_in = channels / window.group_count();
-        let conv = window.conv(&[2, side, side, channels], &[3, 3, group_in, channels]).unwrap();
+        let conv = window.conv(&[1, side, side, channels], &[3, 3, group_in, channels]).unwrap();
         PooledStrips::new::<f32>(&conv, &pool.pool(&conv.output_shape()).unwrap())
     }
 
@@ -232,9 +232,9 @@ mod tests {
         let plain = same.accuracy(Accuracy::Strict);
         for (why, window, sizes, pool) in [
             ("they are small", same, [28, 64], touching),
-            ("a strip of enough outputs is too large", same, [64, 512], touching),
+            ("a strip of enough outputs is too large", same, [40, 512], touching),
             ("windows share rows", same, [224, 64], Window2d::new(3).strides(2)),
-            ("strides are huge", same, [224, 64], Window2d::new(2).strides(1 << 62)),
+            ("strides are huge", same, [224, 64], Window2d::new(2).strides(isize::MAX as usize / 2)),
             ("strips may be laid out otherwise", plain.dilation(8), [128, 64], touching),
             ("groups", plain.groups(64), [224, 64], touching),
         ] {
