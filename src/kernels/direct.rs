@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::L2_BYTES;
 use super::aligned::room;
 use super::disjoint::{Rows, each_columns};
 use super::epilogue::Epilogue;
@@ -14,7 +13,8 @@ use super::panels::{PackedMatrix, Panels, panel_width, panels_len};
 use super::patches::Patches;
 use super::pieces::each_chunk;
 use super::simd::{Isa, isa};
-use super::threads::threads;
+use super::threads::{SHARES, threads};
+use super::{L2_BYTES, SCRATCH_BYTES};
 use crate::Element;
 use crate::geometry::Geometry2d;
 
@@ -25,12 +25,8 @@ const BLOCK_PIXELS: Range<usize> = 48..384;
 /// second-level cache, since both are read and written in one stream.
 const LARGE_BLOCK_BYTES: usize = 1 << 20;
 const MANY_BLOCKS: usize = 32;
-/// Blocks come in multiples of this, so that 2 or 4 threads end together.
-const BLOCK_SHARES: usize = 4;
 /// Register tiles of a block that may be filled up with a few more positions, and threads still end together.
 const MANY_TILES: usize = 32;
-/// The most scratch of a thread, unless one window alone needs more.
-const SCRATCH_BYTES: usize = 3 << 19;
 
 /// The right factor of a convolution.
 #[derive(Clone, Copy)]
@@ -273,7 +269,7 @@ fn kernel_prevails<T: Element>(
     let panels = filters.div_ceil(panel_width::<T>(isa(), k));
     let fits = seen.saturating_mul(size_of::<T>()) <= LARGE_BLOCK_BYTES;
     let copied = group_in == patches.channels && !in_place(patches);
-    copied && blocks > 1 && panels >= blocks.max(BLOCK_SHARES) && fits && k * filters / 2 >= seen
+    copied && blocks > 1 && panels >= blocks.max(SHARES) && fits && k * filters / 2 >= seen
 }
 
 /// How many positions make a block: few enough for the cache, and blocks that threads can share out evenly. Not a
@@ -289,7 +285,7 @@ fn block_pixels<T: Element>(patches: &Patches<'_, T>, pixels: usize, filters: us
     let blocks = match pixels.div_ceil(few.max(many)) {
         0 | 1 => 1,
         // Each block reads the whole kernel: with fewer positions, that would take longer than the products.
-        blocks => blocks.next_multiple_of(BLOCK_SHARES).min(pixels / BLOCK_PIXELS.start).max(1),
+        blocks => blocks.next_multiple_of(SHARES).min(pixels / BLOCK_PIXELS.start).max(1),
     };
     match pixels.div_ceil(blocks) {
         block if blocks > 1 && block >= MANY_TILES * MR => block.next_multiple_of(MR),

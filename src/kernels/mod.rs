@@ -29,6 +29,8 @@ pub(crate) use spare::{Buffer, recycle, take_spare};
 
 /// The second-level cache that blocks are made for.
 const L2_BYTES: usize = 512 << 10;
+/// The most scratch of a thread in a forward pass, unless a single window or tile needs more.
+const SCRATCH_BYTES: usize = 3 << 19;
 
 /// Runs on a pool of so many threads; in place on WebAssembly, which has none.
 #[cfg(test)]

@@ -8,6 +8,9 @@ const LEAST_WORK: usize = 1 << 17;
 /// The same for a thread from outside, which the pool takes about 10 us to answer.
 const LEAST_WORK_FROM_OUTSIDE: usize = 1 << 19;
 
+/// Pieces of work come in multiples of this where they are few, so that 2 or 4 threads end together.
+pub(super) const SHARES: usize = 4;
+
 /// How many threads to share so many multiplications among: those of the current pool, or one.
 pub(crate) fn threads(multiplications: usize) -> usize {
     let least = match rayon::current_thread_index() {

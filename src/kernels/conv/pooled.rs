@@ -6,23 +6,19 @@ use std::ops::Range;
 use super::{PreparedKernel, forward_by};
 use crate::Element;
 use crate::geometry::{Geometry2d, WindowAxis, gcd};
-use crate::kernels::L2_BYTES;
 use crate::kernels::aligned::room;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::kept::with_kept;
 use crate::kernels::pieces::each_piece;
 use crate::kernels::plan::{Algorithm, Plan};
 use crate::kernels::pool::{self, Taken};
-use crate::kernels::threads::{alone, threads};
+use crate::kernels::threads::{SHARES, alone, threads};
+use crate::kernels::{L2_BYTES, SCRATCH_BYTES};
 
 /// Bytes of a map that does not stay in the caches until it is pooled.
 const FAR_BYTES: usize = 4 * L2_BYTES;
 /// Outputs of the convolution that a strip should have, or its kernel would be read too often.
 const FEW_OUTPUTS: usize = 384;
-/// Strips of an image come in multiples of this, so that 2 or 4 threads end together.
-const SHARES: usize = 4;
-/// The most scratch of a thread, a strip and what the convolution needs.
-const SCRATCH_BYTES: usize = 3 << 19;
 
 /// A convolution and the max pooling after it, in strips of rows.
 #[derive(Clone, Copy, Debug)]

@@ -6,11 +6,9 @@ use super::input::{LINE, input_scratch};
 use super::kernel::GROUP;
 use super::tiling::Tiling;
 use crate::Element;
-use crate::kernels::L2_BYTES;
 use crate::kernels::simd::Isa;
+use crate::kernels::{L2_BYTES, SCRATCH_BYTES};
 
-/// The most scratch of a thread, unless one tile alone needs more.
-const SCRATCH_BYTES: usize = 3 << 19;
 /// With fewer tiles at a time, the transformed kernel would be read too often to keep the multipliers busy.
 const FEW_TILES: usize = 16;
 /// The same for each lane of a vector: wide multipliers use it up as much faster.
