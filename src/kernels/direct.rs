@@ -287,7 +287,10 @@ fn block_pixels<T: Element>(patches: &Patches<'_, T>, pixels: usize, filters: us
         // Each block reads the whole kernel: with fewer positions, that would take longer than the products.
         blocks => blocks.next_multiple_of(SHARES).min(pixels / BLOCK_PIXELS.start).max(1),
     };
+    let image = patches.positions();
     match pixels.div_ceil(blocks) {
+        // Whole images take fewer pieces to copy, and end with a line.
+        block if block.is_multiple_of(image) => block,
         block if blocks > 1 && block >= MANY_TILES * MR => block.next_multiple_of(MR),
         block => block.max(1),
     }

@@ -195,20 +195,19 @@ impl<'a, T: Element> Field<'a, T> {
             let start = scratch.used;
             let (above, inside, below) = rows.cover(lines.clone());
             let (before, seen, _) = cols.cover(columns.clone());
-            let values = scratch.take((above + inside.len() + below) * self.pitch);
-            let (blank, values) = values.split_at_mut(above * self.pitch);
-            let (values, more) = values.split_at_mut(inside.len() * self.pitch);
-            blank.fill(T::zero());
-            more.fill(T::zero());
-            for (line, out) in inside.zip(values.chunks_exact_mut(self.pitch.max(1))) {
+            let mut values = scratch.take((above + inside.len() + below) * self.pitch);
+            let mut gap = above * self.pitch + before * channels;
+            for line in inside {
                 let from = (first_line + line) * cols.source;
                 let seen = &source[(from + seen.start) * channels..(from + seen.end) * channels];
-                let (blank, out) = out.split_at_mut(before * channels);
-                let (out, more) = out.split_at_mut(seen.len());
+                let (blank, rest) = values.split_at_mut(gap);
+                let (line, rest) = rest.split_at_mut(seen.len());
                 blank.fill(T::zero());
-                out.copy_from_slice(seen);
-                more.fill(T::zero());
+                line.copy_from_slice(seen);
+                // To the start of the next line's.
+                (values, gap) = (rest, self.pitch - seen.len());
             }
+            values.fill(T::zero());
             start
         };
         for line in lines.clone() {

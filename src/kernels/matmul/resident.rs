@@ -18,7 +18,9 @@ pub(super) fn compute<'a, 'b, T: Element, S: Simd<T>>(
         return Some(lean);
     }
     match (lean.runs.lines(), lean.runs.count(), lean.runs.length()) {
-        (3, 3, 3) if across.is_multiple_of(2) => simd.enter(OfShape::<T, 2, 2, 3, 3>(lean, across)),
+        // As many rows as there are registers for, and as divide those of a whole tile.
+        (3, 3, 3) if across == 2 => simd.enter(OfShape::<T, 4, 2, 3, 3>(lean, across)),
+        (3, 3, 3) if across == 4 => simd.enter(OfShape::<T, 2, 2, 3, 3>(lean, across)),
         (5, 5, 5) => simd.enter(OfShape::<T, 6, 1, 5, 5>(lean, across)),
         _ => return Some(lean),
     }
