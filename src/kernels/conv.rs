@@ -1,5 +1,5 @@
 //! Convolution and its two gradients, each a matrix product over patches, which are never all in memory; for narrow
-//! groups [`depthwise`] vectors, and for 3x3 windows Winograd's transform, take the product's place.
+//! groups [`depthwise`] vectors, and for some windows Winograd's transform, take the product's place.
 //!
 //! | function | patches of | through | times |
 //! |---|---|---|---|
@@ -35,7 +35,7 @@ pub(crate) use pooled::{PooledStrips, forward_pooled};
 pub struct PreparedKernel<T: Copy + Default + 'static> {
     plain: OnceLock<PackedKernel<T>>,
     /// For tiles of each size.
-    winograd: [OnceLock<WinogradKernel<T>>; 3],
+    winograd: [OnceLock<WinogradKernel<T>>; TileSize::COUNT],
 }
 
 impl<T: Element> PreparedKernel<T> {

@@ -32,6 +32,12 @@ pub enum Algorithm {
     WinogradF4,
     /// The same idea for windows that move by two: 81 products for the 144 of a tile of 4x4 outputs.
     WinogradStrided,
+    /// Winograd's F(2x2, 5x5): 36 products for the 100 of a tile of 2x2 outputs.
+    Winograd5x5,
+    /// Winograd's F(4, 3) along rows, for windows of 1x3: 6 products for the 12 of four outputs.
+    WinogradRow,
+    /// The same along columns, for windows of 3x1.
+    WinogradColumn,
 }
 
 impl Algorithm {
@@ -44,6 +50,9 @@ impl Algorithm {
             Some(TileSize::Two) => Algorithm::WinogradF2,
             Some(TileSize::Four) => Algorithm::WinogradF4,
             Some(TileSize::Strided) => Algorithm::WinogradStrided,
+            Some(TileSize::Five) => Algorithm::Winograd5x5,
+            Some(TileSize::Row) => Algorithm::WinogradRow,
+            Some(TileSize::Column) => Algorithm::WinogradColumn,
             None => Algorithm::ImplicitGemm,
         }
     }
@@ -55,6 +64,9 @@ impl Algorithm {
             Algorithm::WinogradF2 => Some(TileSize::Two),
             Algorithm::WinogradF4 => Some(TileSize::Four),
             Algorithm::WinogradStrided => Some(TileSize::Strided),
+            Algorithm::Winograd5x5 => Some(TileSize::Five),
+            Algorithm::WinogradRow => Some(TileSize::Row),
+            Algorithm::WinogradColumn => Some(TileSize::Column),
         }
     }
 }
@@ -67,6 +79,9 @@ impl fmt::Display for Algorithm {
             Algorithm::WinogradF2 => "Winograd F(2x2,3x3)",
             Algorithm::WinogradF4 => "Winograd F(4x4,3x3)",
             Algorithm::WinogradStrided => "Winograd F(4x4,3x3) by two",
+            Algorithm::Winograd5x5 => "Winograd F(2x2,5x5)",
+            Algorithm::WinogradRow => "Winograd F(1x4,1x3)",
+            Algorithm::WinogradColumn => "Winograd F(4x1,3x1)",
         })
     }
 }

@@ -67,7 +67,7 @@ impl PooledStrips {
                 let axes = [conv.rows, conv.cols];
                 (axes.map(dense) == [true; 2] || axes.map(unpadded) == [true; 2]).then_some(1)?
             }
-            _ => algorithm.tiles()?.outputs().checked_mul(conv.rows.dilation)?,
+            _ => algorithm.tiles()?.sides()[0].outputs.checked_mul(conv.rows.dilation)?,
         };
         let unit = tile / gcd(tile, pool.rows.stride);
         unit.checked_mul(pool.rows.stride)?;
@@ -166,6 +166,9 @@ mod tests {
             (f4, same(3), [1, 30, 28, 256], 33),
             (Algorithm::WinogradF2, same(3), [1, 11, 12, 20], 20),
             (Algorithm::WinogradStrided, same(3).strides(2), [1, 50, 20, 12], 10),
+            (Algorithm::Winograd5x5, same(5), [1, 27, 21, 20], 20),
+            (Algorithm::WinogradRow, Window2d::new((1, 3)).padding(Padding::Same), [2, 9, 220, 20], 20),
+            (Algorithm::WinogradColumn, Window2d::new((3, 1)), [2, 29, 12, 20], 20),
             (Algorithm::ImplicitGemm, same(5), [2, 27, 21, 6], 10),
             (Algorithm::ImplicitGemm, valid(3).strides(2), [2, 27, 21, 6], 10),
             (Algorithm::ImplicitGemm, same(3), [1, 30, 20, 1], 32),

@@ -1,9 +1,9 @@
 //! Which convolutions gain from Winograd's transform, and with which tiles.
 
-use super::TileSize;
 use super::blocking::{Blocking, MANY_TILES};
 use super::gradient::Summing;
 use super::tiling::Tiling;
+use super::{Side, TileSize};
 use crate::geometry::{Geometry2d, WindowAxis};
 use crate::kernels::direct::{self, reading_cost};
 use crate::kernels::simd::isa;
@@ -11,7 +11,7 @@ use crate::kernels::threads::threads;
 use crate::{Accuracy, Element};
 
 /// What an implementation costs beyond its multiplications, all in multiplications at the processor's best speed.
-/// Measured on Zen 3, `sums` on Sapphire Rapids, `kernel` and those of strided tiles on Zen 5.
+/// Measured on Zen 3, `sums` on Sapphire Rapids, `kernel` and those of strided tiles, of 5x5 and of rows and columns on Zen 5.
 struct Costs {
     /// To transform a channel of a tile.
     input: f64,
@@ -26,7 +26,7 @@ struct Costs {
     size: TileSize,
 }
 
-const COSTS: [Costs; 3] = [
+const COSTS: [Costs; TileSize::COUNT] = [
     Costs { input: 190.0, output: 85.0, kernel: 300.0, sums: 300.0, reading: 1.0, size: TileSize::Two },
     Costs { input: 600.0, output: 340.0, kernel: 400.0, sums: 550.0, reading: 1.0, size: TileSize::Four },
     Costs {
@@ -37,6 +37,9 @@ const COSTS: [Costs; 3] = [
         reading: 0.2,
         size: TileSize::Strided,
     },
+    Costs { input: 600.0, output: 130.0, kernel: 700.0, sums: 700.0, reading: 1.0, size: TileSize::Five },
+    Costs { input: 60.0, output: 80.0, kernel: 60.0, sums: 80.0, reading: 1.0, size: TileSize::Row },
+    Costs { input: 60.0, output: 80.0, kernel: 60.0, sums: 80.0, reading: 1.0, size: TileSize::Column },
 ];
 /// What a multiplication costs in the kernel's gradient as plain sums.
 const GRADIENT_PRODUCT: f64 = 1.15;
@@ -72,12 +75,13 @@ fn fastest(geometry: &Geometry2d, cost: impl Fn(&Costs) -> f64, plain: impl Fn()
 }
 
 fn suits(geometry: &Geometry2d, size: TileSize) -> bool {
-    let moves = |axis: WindowAxis| axis.stride == size.stride() && (axis.stride == 1 || axis.dilation == 1);
-    let plain = |axis: WindowAxis| axis.kernel == 3 && moves(axis);
-    let allowed = geometry.accuracy == Accuracy::Fast;
-    allowed
-        && plain(geometry.rows)
-        && plain(geometry.cols)
+    let mut axes = [geometry.rows, geometry.cols].into_iter().zip(size.sides());
+    let plain = |(axis, side): (WindowAxis, Side)| {
+        let dilates = axis.dilation > 1 && (side.taps == 1 || side.stride > 1);
+        axis.kernel == side.taps && axis.stride == side.stride && !dilates
+    };
+    geometry.accuracy == Accuracy::Fast
+        && axes.all(plain)
         && geometry.groups == 1
         && is_shared(geometry, size)
 }
@@ -197,12 +201,33 @@ mod tests {
     }
 
     #[test]
-    fn only_windows_of_3x3_qualify() {
+    fn kernels_of_5x5_and_of_one_row_or_column_need_channels_and_filters() {
+        let chosen = |kernel: [usize; 2], side, channels, filters| {
+            let window = Window2d::new((kernel[0], kernel[1])).padding(Padding::Same);
+            let kernel = [kernel[0], kernel[1], channels, filters];
+            choose::<f32>(&window.conv(&[1, side, side, channels], &kernel).unwrap())
+        };
+        for (kernel, size) in [([5, 5], TileSize::Five), ([1, 3], TileSize::Row), ([3, 1], TileSize::Column)]
+        {
+            assert_eq!(chosen(kernel, 28, 64, 64), Some(size));
+            assert_eq!(chosen(kernel, 14, 128, 128), Some(size));
+            assert_eq!(chosen(kernel, 28, 16, 16), None);
+            assert_eq!(chosen(kernel, 200, 3, 64), None);
+        }
+        for kernel in [[1, 1], [2, 2], [4, 4], [7, 7], [3, 5], [5, 3], [1, 5], [5, 1], [1, 7]] {
+            assert_eq!(chosen(kernel, 28, 64, 64), None);
+        }
+    }
+
+    #[test]
+    fn windows_qualify_by_how_they_move() {
         let shapes = (&[1, 56, 56, 64], &[3, 3, 64, 64]);
         assert!(choose::<f32>(&Window2d::new(3).conv(shapes.0, shapes.1).unwrap()).is_some());
         let strides = |strides| Window2d::new(3).strides(strides).conv(shapes.0, shapes.1).unwrap();
         assert_eq!(choose::<f32>(&strides((1, 2))), None);
         assert_eq!(choose::<f32>(&strides((3, 3))), None);
+        let five = Window2d::new(5).strides(2).conv(shapes.0, &[5, 5, 64, 64]);
+        assert_eq!(choose::<f32>(&five.unwrap()), None);
         assert!(choose::<f32>(&Window2d::new(3).dilation(2).conv(shapes.0, shapes.1).unwrap()).is_some());
         // Of a band, which is all of the map, there are too many tiles for threads to share the filters.
         let same = |dilation| Window2d::new(3).dilation(dilation).padding(Padding::Same);
@@ -212,7 +237,10 @@ mod tests {
             assert_eq!(choose::<f32>(&same(dilation).conv(shapes.0, shapes.1).unwrap()), None);
             assert_eq!(choose_gradient::<f32>(&same(dilation).conv(shapes.0, shapes.1).unwrap()), None);
         }
+        // Nor any along the only row of a kernel, whose dilation means nothing.
+        let row = |dilation| Window2d::new((1, 3)).dilation(dilation).conv(shapes.0, &[1, 3, 64, 64]);
+        assert_eq!(choose::<f32>(&row((1, 2)).unwrap()), Some(TileSize::Row));
+        assert_eq!(choose::<f32>(&row((usize::MAX, 1)).unwrap()), None);
         assert_eq!(choose::<f32>(&Window2d::new(3).groups(2).conv(shapes.0, &[3, 3, 32, 64]).unwrap()), None);
-        assert_eq!(choose::<f32>(&Window2d::new(5).conv(shapes.0, &[5, 5, 64, 64]).unwrap()), None);
     }
 }

@@ -28,7 +28,7 @@ const NEAR_BYTES: usize = 3 << 19;
 const FEW_GROUPS: usize = 4;
 
 /// The convolution of `input` with `kernel`, as [`conv::forward`](crate::kernels::conv::forward) has it, for kernels
-/// of 3x3 that move as the tiles ask for, without groups.
+/// that are and move as the tiles ask for, without groups.
 ///
 /// An infinity or a NaN of the input reaches every output of the tiles that see it.
 pub(crate) fn forward<T: Element>(
@@ -68,7 +68,7 @@ pub(crate) fn forward_part<T: Element>(
     Problem { input, kernel, isa, after, tiling, blocking, parallel: threads > 1 }.forward(out);
 }
 
-/// A kernel of 3x3.
+/// A kernel.
 #[derive(Clone, Copy)]
 pub(crate) enum Kernel<'a, T: Element> {
     /// Transformed and packed.
@@ -172,8 +172,7 @@ impl<T: Element> Problem<'_, T> {
         filters: Range<usize>,
         rows: Rows<'o, T>,
     ) -> Positions<'o, T> {
-        let width = self.tiling.geometry.cols.output;
-        Positions { first: self.tiling.output_rows_before(bands.start) * width, filters, rows }
+        Positions { first: self.tiling.positions_before(bands.start), filters, rows }
     }
 
     /// What the `channels` of the tiles, which `transformed` holds, come to in the filters of `out`.

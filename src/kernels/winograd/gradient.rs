@@ -14,7 +14,7 @@ use super::TileSize;
 use super::blocking::Slice;
 use super::input::{InputScratch, InputTransform, LINE};
 use super::kernel::{GROUP, group_len, group_of, term_len};
-use super::points::{Four, Outputs, Strided, Terms, Two};
+use super::points::{Four, One, Outputs, Six, Strided, Taps};
 use super::tiling::Tiling;
 use crate::Element;
 use crate::geometry::Geometry2d;
@@ -47,7 +47,7 @@ const PIECES: usize = 16;
 const PIECE_TILES: usize = 64;
 const APART_BYTES: usize = 24 << 20;
 
-/// The gradient of a kernel of 3x3 that moves as the tiles ask for, without groups, as
+/// The gradient of a kernel that is and moves as the tiles ask for, without groups, as
 /// [`conv::backward_kernel`](crate::kernels::conv::backward_kernel) has it.
 pub(crate) fn backward_kernel<T: Element>(
     input: &[T],
@@ -144,7 +144,7 @@ impl<T: Element> Problem<'_, T> {
     /// though others need the same tiles of the gradient: to fetch those from another's cache would take longer.
     fn compute(&self, out: &mut [T]) {
         let Geometry2d { in_channels, out_channels: filters, .. } = self.tiling.geometry;
-        let (out, bias) = out.split_at_mut(9 * in_channels * filters);
+        let (out, bias) = out.split_at_mut(self.tiling.size.taps() * in_channels * filters);
         let bias = Mutex::new(bias);
         let shares = self.threads.div_ceil(self.summing.pieces.unwrap_or(1));
         let share = in_channels.div_ceil(shares).next_multiple_of(LINE);
@@ -307,16 +307,30 @@ impl<T: Element> Kernel<T> for GradTransform<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         match self.tiling.size {
-            TileSize::Two => self.all::<S, Two, 2, 4>(simd),
-            TileSize::Four => self.all::<S, Four, 4, 6>(simd),
-            TileSize::Strided => self.all::<S, Strided, 4, 5>(simd),
+            TileSize::Two => self.all::<S, Four, Four, 2, 2, 4, 4>(simd),
+            TileSize::Four => self.all::<S, Six, Six, 4, 4, 6, 6>(simd),
+            TileSize::Strided => self.all::<S, Strided, Strided, 4, 4, 5, 5>(simd),
+            TileSize::Five => self.all::<S, Six, Six, 2, 2, 6, 6>(simd),
+            TileSize::Row => self.all::<S, One, Six, 1, 4, 1, 6>(simd),
+            TileSize::Column => self.all::<S, Six, One, 4, 1, 6, 1>(simd),
         }
     }
 }
 
 impl<T: Element> GradTransform<'_, T> {
     #[inline(always)]
-    fn all<S: Simd<T>, X: Outputs<M, P>, const M: usize, const P: usize>(self, simd: S) {
+    fn all<
+        S: Simd<T>,
+        R: Outputs<M, P>,
+        C: Outputs<L, Q>,
+        const M: usize,
+        const L: usize,
+        const P: usize,
+        const Q: usize,
+    >(
+        self,
+        simd: S,
+    ) {
         let GradTransform { grad, tiling, tiles, filters, mut sums, out, .. } = self;
         let [_, height, width, depth] = tiling.geometry.output_shape();
         let [down, right] = tiling.steps();
@@ -332,8 +346,8 @@ impl<T: Element> GradTransform<'_, T> {
                     if filter >= used {
                         continue;
                     }
-                    let mut values = [[simd.splat(T::zero()); M]; M];
-                    unrolled!(j < M, {
+                    let mut values = [[simd.splat(T::zero()); M]; L];
+                    unrolled!(j < L, {
                         unrolled!(i < M, {
                             if i < rows && j < cols {
                                 let at = start + (i * down * width + j * right) * depth;
@@ -344,7 +358,7 @@ impl<T: Element> GradTransform<'_, T> {
                     if let Some(sums) = &mut sums {
                         let sums = &mut sums[filter..];
                         let mut total = simd.load_up_to(sums);
-                        unrolled!(j < M, {
+                        unrolled!(j < L, {
                             let mut column = values[j][0];
                             unrolled!(i < M, {
                                 if i > 0 {
@@ -355,15 +369,15 @@ impl<T: Element> GradTransform<'_, T> {
                         });
                         simd.store_up_to(total, sums);
                     }
-                    let mut half = [[simd.splat(T::zero()); M]; P];
-                    unrolled!(j < M, {
-                        let column = X::gradient(simd, values[j]);
+                    let mut half = [[simd.splat(T::zero()); L]; P];
+                    unrolled!(j < L, {
+                        let column = R::gradient(simd, values[j]);
                         unrolled!(i < P, { half[i][j] = column[i] });
                     });
                     let out = &mut out[first * count + index * panel + lane..];
                     unrolled!(i < P, {
-                        let row = X::gradient(simd, half[i]);
-                        simd.store_strided(row, &mut out[i * P * point_len..], point_len);
+                        let row = C::gradient(simd, half[i]);
+                        simd.store_strided(row, &mut out[i * Q * point_len..], point_len);
                     });
                 }
             }
@@ -393,31 +407,45 @@ impl<T: Element> Kernel<T> for Back<'_, '_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         match self.size {
-            TileSize::Two => self.all::<S, Two, 4>(simd),
-            TileSize::Four => self.all::<S, Four, 6>(simd),
-            TileSize::Strided => self.all::<S, Strided, 9>(simd),
+            TileSize::Two => self.all::<S, Four, Four, 4, 4, 3, 3>(simd),
+            TileSize::Four => self.all::<S, Six, Six, 6, 6, 3, 3>(simd),
+            TileSize::Strided => self.all::<S, Strided, Strided, 9, 9, 3, 3>(simd),
+            TileSize::Five => self.all::<S, Six, Six, 6, 6, 5, 5>(simd),
+            TileSize::Row => self.all::<S, One, Six, 1, 6, 1, 3>(simd),
+            TileSize::Column => self.all::<S, Six, One, 6, 1, 3, 1>(simd),
         }
     }
 }
 
 impl<T: Element> Back<'_, '_, T> {
     #[inline(always)]
-    fn all<S: Simd<T>, X: Terms<N>, const N: usize>(self, simd: S) {
+    fn all<
+        S: Simd<T>,
+        R: Taps<N, J>,
+        C: Taps<L, K>,
+        const N: usize,
+        const L: usize,
+        const J: usize,
+        const K: usize,
+    >(
+        self,
+        simd: S,
+    ) {
         let Back { sums, channels, filters, row, out, at, writes, .. } = self;
-        let term_len = sums.len() / (N * N);
+        let term_len = sums.len() / (N * L);
         for (place, channel) in (at..).zip(channels) {
             let columns = place * row + filters.start..place * row + filters.end;
-            let mut out: [&mut [T]; 9] = out.part(0, columns);
             for lane in (0..filters.len()).step_by(S::LANES) {
                 let sums = &sums[channel * GROUP + lane..];
-                let mut half = [[simd.splat(T::zero()); N]; 3];
-                unrolled!(j < N, {
-                    let column = simd.load_strided(&sums[j * term_len..], N * term_len);
-                    [half[0][j], half[1][j], half[2][j]] = X::kernel_gradient(simd, column);
+                let mut half = [[simd.splat(T::zero()); L]; J];
+                unrolled!(j < L, {
+                    let column = simd.load_strided(&sums[j * term_len..], L * term_len);
+                    let column = R::kernel_gradient(simd, column);
+                    unrolled!(i < J, { half[i][j] = column[i] });
                 });
-                for (half, out) in half.into_iter().zip(out.chunks_exact_mut(3)) {
-                    let taps = X::kernel_gradient(simd, half);
-                    for (tap, out) in taps.into_iter().zip(out) {
+                for (i, half) in half.into_iter().enumerate() {
+                    let out: [&mut [T]; K] = out.part(i * K, columns.clone());
+                    for (tap, out) in C::kernel_gradient(simd, half).into_iter().zip(out) {
                         let out = &mut out[lane..];
                         let old = if writes { simd.splat(T::zero()) } else { simd.load_up_to(out) };
                         simd.store_up_to(simd.add(old, tap), out);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::TileSize;
 use super::blocking::Slice;
-use super::points::{Four, Strided, Terms, Two};
+use super::points::{Four, Inputs, One, Six, Strided};
 use super::tiling::Tiling;
 use crate::Element;
 use crate::kernels::aligned::room;
@@ -39,16 +39,18 @@ impl<T: Element> Kernel<T> for InputTransform<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         match self.tiling.size {
-            TileSize::Two => self.all::<S, Two, 4>(simd),
-            TileSize::Four => self.all::<S, Four, 6>(simd),
-            TileSize::Strided => self.all::<S, Strided, 9>(simd),
+            TileSize::Two => self.all::<S, Four, Four, 4, 4>(simd),
+            TileSize::Four | TileSize::Five => self.all::<S, Six, Six, 6, 6>(simd),
+            TileSize::Strided => self.all::<S, Strided, Strided, 9, 9>(simd),
+            TileSize::Row => self.all::<S, One, Six, 1, 6>(simd),
+            TileSize::Column => self.all::<S, Six, One, 6, 1>(simd),
         }
     }
 }
 
 impl<T: Element> InputTransform<'_, T> {
     #[inline(always)]
-    fn all<S: Simd<T>, X: Terms<N>, const N: usize>(self, simd: S) {
+    fn all<S: Simd<T>, R: Inputs<N>, C: Inputs<L>, const N: usize, const L: usize>(self, simd: S) {
         let (channels, all) = (self.channels, self.tiling.geometry.in_channels);
         let len = channels.len().next_multiple_of(LINE);
         let whole = [channels.len(), all].iter().all(|count| count.is_multiple_of(LINE));
@@ -56,16 +58,17 @@ impl<T: Element> InputTransform<'_, T> {
         let (width, [down, right]) = (self.tiling.geometry.cols.input, self.tiling.steps());
         for (index, out) in self.out.chunks_exact_mut(tile_stride).enumerate() {
             let tile = self.first + index;
-            let (values, strides) = match if whole { inside::<N>(self.tiling, tile) } else { None } {
+            let (values, strides) = match if whole { inside::<N, L>(self.tiling, tile) } else { None } {
                 Some(start) => (&self.source[start + channels.start..], [down * width * all, right * all]),
                 None => {
-                    let patch = room(self.scratch, N * N * len);
-                    gather::<T, N>(self.source, self.tiling, tile, &channels, patch);
-                    (&*patch, [N * len, len])
+                    let patch = room(self.scratch, N * L * len);
+                    gather::<T, L>(self.source, self.tiling, tile, &channels, patch);
+                    (&*patch, [L * len, len])
                 }
             };
             for lane in (0..len).step_by(S::LANES) {
-                transform::<T, S, X, N>(simd, (&values[lane..], strides), (&mut out[lane..], term_stride));
+                let (values, terms) = ((&values[lane..], strides), (&mut out[lane..], term_stride));
+                transform::<T, S, R, C, N, L>(simd, values, terms);
             }
         }
     }
@@ -74,35 +77,35 @@ impl<T: Element> InputTransform<'_, T> {
 /// `B^T d B` for a vector of channels at the positions `d` of a tile, which are so far apart down and to the right; its terms
 /// are written `stride` apart.
 #[inline(always)]
-fn transform<T: Element, S: Simd<T>, X: Terms<N>, const N: usize>(
+fn transform<T: Element, S: Simd<T>, R: Inputs<N>, C: Inputs<L>, const N: usize, const L: usize>(
     simd: S,
     (values, [down, right]): (&[T], [usize; 2]),
     (terms, stride): (&mut [T], usize),
 ) {
-    let mut half = [[simd.splat(T::zero()); N]; N];
-    unrolled!(j < N, {
-        let column = X::input(simd, simd.load_strided(&values[j * right..], down));
+    let mut half = [[simd.splat(T::zero()); L]; N];
+    unrolled!(j < L, {
+        let column = R::input(simd, simd.load_strided(&values[j * right..], down));
         unrolled!(i < N, { half[i][j] = column[i] });
     });
     unrolled!(i < N, {
-        simd.store_strided(X::input(simd, half[i]), &mut terms[i * N * stride..], stride);
+        simd.store_strided(C::input(simd, half[i]), &mut terms[i * L * stride..], stride);
     });
 }
 
 /// Where in the input the tile starts; `None` if it reaches into the padding.
 #[inline(always)]
-fn inside<const N: usize>(tiling: &Tiling, tile: usize) -> Option<usize> {
+fn inside<const N: usize, const L: usize>(tiling: &Tiling, tile: usize) -> Option<usize> {
     let place = tiling.place(tile);
     let (rows, cols) = (tiling.geometry.rows, tiling.geometry.cols);
     let (row, col) = (rows.source(place.row, 0)?, cols.source(place.col, 0)?);
     rows.source(place.row, N - 1)?;
-    cols.source(place.col, N - 1)?;
+    cols.source(place.col, L - 1)?;
     let position = (place.image * rows.input + row) * cols.input + col;
     Some(position * tiling.geometry.in_channels)
 }
 
-/// Copies some channels of a tile's positions one after the other, in whole lines, with zeros for the padding.
-fn gather<T: Element, const N: usize>(
+/// Copies some channels of a tile's positions, `L` in a line, one after the other, in whole lines, with zeros for the padding.
+fn gather<T: Element, const L: usize>(
     source: &[T],
     tiling: &Tiling,
     tile: usize,
@@ -113,7 +116,7 @@ fn gather<T: Element, const N: usize>(
     let (rows, cols) = (tiling.geometry.rows, tiling.geometry.cols);
     let len = channels.len().next_multiple_of(LINE);
     for (index, out) in out.chunks_exact_mut(len).enumerate() {
-        let (i, j) = (index / N, index % N);
+        let (i, j) = (index / L, index % L);
         let (Some(row), Some(col)) = (rows.source(place.row, i), cols.source(place.col, j)) else {
             out.fill(T::zero());
             continue;

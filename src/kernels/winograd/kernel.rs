@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::TileSize;
-use super::points::{Four, Strided, Terms, Two};
+use super::points::{Four, One, Six, Strided, Taps};
 use crate::Element;
 use crate::geometry::Geometry2d;
 use crate::kernels::aligned::{line_len, room};
@@ -20,10 +20,10 @@ use crate::kernels::threads::threads;
 pub(super) const GROUP: usize = 32;
 /// Bytes of a group, transformed, that stay in a second-level cache until they are used.
 const NEAR_BYTES: usize = 640 << 10;
-/// Taps of a kernel.
-const TAPS: usize = 9;
+/// The most taps of a kernel.
+const MOST_TAPS: usize = 25;
 
-/// A kernel of 3x3 transformed and packed for [`forward`](super::forward).
+/// A kernel transformed and packed for [`forward`](super::forward).
 ///
 /// The products use it in one stream: the filters in groups, for each group all terms, for each term the group's
 /// panels.
@@ -37,19 +37,19 @@ pub(crate) struct WinogradKernel<T: Copy + Default + 'static> {
 }
 
 impl<T: Element> WinogradKernel<T> {
-    /// Transforms a kernel `[3, 3, channels, filters]` for tiles of `size`, in double precision, rounded once.
+    /// Transforms a kernel `[kh, kw, channels, filters]` for tiles of `size`, in double precision, rounded once.
     pub(crate) fn new(kernel: &[T], geometry: &Geometry2d, size: TileSize) -> Self {
         Self::precise(isa(), &KernelMatrix::new(kernel, geometry.out_channels), size)
     }
 
     /// The same for a given instruction set.
     pub(super) fn precise(isa: Isa, kernel: &KernelMatrix<'_, T>, size: TileSize) -> Self {
-        Self::packed(isa, kernel, size, |taps, out| taps.transform_in_double(isa, size, out))
+        Self::packed(isa, kernel, size, |weights, out| weights.transform_in_double(isa, size, out))
     }
 
     /// The same of a kernel that is used once, in its own precision.
     pub(super) fn quick(isa: Isa, kernel: &KernelMatrix<'_, T>, size: TileSize) -> Self {
-        Self::packed(isa, kernel, size, |taps, out| taps.transform(isa, size, out))
+        Self::packed(isa, kernel, size, |weights, out| weights.transform(isa, size, out))
     }
 
     /// Packs what `transform` makes of the taps of each group.
@@ -57,10 +57,10 @@ impl<T: Element> WinogradKernel<T> {
         isa: Isa,
         kernel: &KernelMatrix<'_, T>,
         size: TileSize,
-        transform: impl Fn(Taps<'_, T>, &mut [T]) + Sync,
+        transform: impl Fn(Weights<'_, T>, &mut [T]) + Sync,
     ) -> Self {
         let (rows, filters) = kernel.size();
-        let channels = rows / TAPS;
+        let channels = rows / size.taps();
         let rest = if filters % GROUP > 0 {
             group_len::<T>(isa, size.terms(), channels, filters % GROUP)
         } else {
@@ -69,7 +69,8 @@ impl<T: Element> WinogradKernel<T> {
         let whole = group_len::<T>(isa, size.terms(), channels, GROUP);
         let mut values = Buffer::unwritten(filters / GROUP * whole + rest);
         each_chunk(threads(values.len()) > 1, &mut values, whole, |group, out| {
-            with_taps(kernel, (0..channels, group_of(filters, group)), |taps| transform(taps, out));
+            let part = (size, 0..channels, group_of(filters, group));
+            with_weights(kernel, part, |weights| transform(weights, out));
         });
         WinogradKernel { isa, size, channels, filters, values }
     }
@@ -120,18 +121,20 @@ impl<T: Element> OneGroup<T> {
     ) {
         let (isa, (rows, filters)) = (isa(), kernel.size());
         let most = NEAR_BYTES / (size.terms() * GROUP * size_of::<T>());
-        let (all, filters) = (rows / TAPS, group_of(filters, group));
+        let (all, filters) = (rows / size.taps(), group_of(filters, group));
         for (first, channels) in even_pieces(0..all, if near { most } else { all }) {
             let slice = first..first + channels;
             let values = room(&mut self.0, group_len::<T>(isa, size.terms(), channels, filters.len()));
-            with_taps(kernel, (slice.clone(), filters.clone()), |taps| taps.transform(isa, size, values));
+            let part = (size, slice.clone(), filters.clone());
+            with_weights(kernel, part, |weights| weights.transform(isa, size, values));
             each(slice, GroupPanels { isa, channels, filters: filters.len(), values });
         }
     }
 }
 
-/// The taps of some channels and filters, wherever they lie.
-struct Taps<'a, T> {
+/// The weights of some channels and filters at each of so many taps, wherever they lie.
+struct Weights<'a, T> {
+    taps: usize,
     /// From the first tap of the first channel and filter on.
     values: &'a [T],
     /// From tap to tap, and from channel to channel.
@@ -140,57 +143,57 @@ struct Taps<'a, T> {
     filters: usize,
 }
 
-/// Room for taps that lie elsewhere in another order.
+/// Room for weights that lie elsewhere in another order.
 #[derive(Default)]
 struct Moved<T>(Vec<T>);
 
-/// Calls `f` with the taps of some channels and filters of `kernel`.
-fn with_taps<T: Element>(
+/// Calls `f` with some channels and filters of `kernel`.
+fn with_weights<T: Element>(
     kernel: &KernelMatrix<'_, T>,
-    (channels, filters): (Range<usize>, Range<usize>),
-    f: impl FnOnce(Taps<'_, T>),
+    (size, channels, filters): (TileSize, Range<usize>, Range<usize>),
+    f: impl FnOnce(Weights<'_, T>),
 ) {
-    let (rows, columns) = kernel.size();
-    let (all, count, width) = (rows / TAPS, channels.len(), filters.len());
+    let (taps, (rows, columns)) = (size.taps(), kernel.size());
+    let (all, count, width) = (rows / taps, channels.len(), filters.len());
     match kernel {
         KernelMatrix::InOrder { values, .. } => {
             let values = &values[channels.start * columns + filters.start..];
-            f(Taps { values, strides: [all * columns, columns], channels: count, filters: width });
+            f(Weights { taps, values, strides: [all * columns, columns], channels: count, filters: width });
         }
         KernelMatrix::Turned(turned) => with_kept(|moved: &mut Moved<T>| {
-            let values = room(&mut moved.0, count * TAPS * width);
-            for tap in 0..TAPS {
+            let values = room(&mut moved.0, count * taps * width);
+            for tap in 0..taps {
                 let rows = tap * all + channels.start..tap * all + channels.end;
-                turned.copy(rows, filters.clone(), TAPS * width, &mut values[tap * width..]);
+                turned.copy(rows, filters.clone(), taps * width, &mut values[tap * width..]);
             }
-            f(Taps { values, strides: [width, TAPS * width], channels: count, filters: width });
+            f(Weights { taps, values, strides: [width, taps * width], channels: count, filters: width });
         }),
     }
 }
 
-impl<T: Element> Taps<'_, T> {
-    /// Asks for the taps of a channel that comes after another. They may lie far apart: the processor does not foresee what
+impl<T: Element> Weights<'_, T> {
+    /// Asks for the weights of a channel that comes after another. They may lie far apart: the processor does not foresee what
     /// is read next.
     #[inline(always)]
     fn ask_ahead(&self, channel: usize) {
         const AHEAD: usize = 4;
         if channel + AHEAD < self.channels {
             let ahead = &self.values[(channel + AHEAD) * self.strides[1]..];
-            for taps in ahead.chunks(self.strides[0]).take(TAPS) {
-                prefetch_read(&taps[..self.filters.min(taps.len())]);
+            for tap in ahead.chunks(self.strides[0]).take(self.taps) {
+                prefetch_read(&tap[..self.filters.min(tap.len())]);
             }
         }
     }
 
     /// Transforms them: for each term, panels.
     fn transform(self, isa: Isa, size: TileSize, out: &mut [T]) {
-        T::dispatch(isa, TransformTaps { taps: self, size, out });
+        T::dispatch(isa, Transform { weights: self, size, out });
     }
 
     /// The same in double precision, rounded once.
     fn transform_in_double(self, isa: Isa, size: TileSize, out: &mut [T]) {
         let exact = vec![0.0; group_len::<f64>(isa, size.terms(), 1, self.filters)];
-        f64::dispatch(isa, TransformInDouble { taps: self, exact, isa, size, out });
+        f64::dispatch(isa, TransformInDouble { weights: self, exact, isa, size, out });
     }
 }
 
@@ -206,61 +209,78 @@ pub(super) fn group_len<T: Element>(isa: Isa, terms: usize, channels: usize, fil
     terms * term_len::<T>(isa, channels, filters)
 }
 
-/// The work of [`Taps::transform`].
-struct TransformTaps<'a, 'o, T> {
-    taps: Taps<'a, T>,
+/// The work of [`Weights::transform`].
+struct Transform<'a, 'o, T> {
+    weights: Weights<'a, T>,
     size: TileSize,
     out: &'o mut [T],
 }
 
-impl<T: Element> Kernel<T> for TransformTaps<'_, '_, T> {
+impl<T: Element> Kernel<T> for Transform<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         match self.size {
-            TileSize::Two => self.all::<S, Two, 4>(simd),
-            TileSize::Four => self.all::<S, Four, 6>(simd),
-            TileSize::Strided => self.all::<S, Strided, 9>(simd),
+            TileSize::Two => self.all::<S, Four, Four, 4, 4, 3, 3>(simd),
+            TileSize::Four => self.all::<S, Six, Six, 6, 6, 3, 3>(simd),
+            TileSize::Strided => self.all::<S, Strided, Strided, 9, 9, 3, 3>(simd),
+            TileSize::Five => self.all::<S, Six, Six, 6, 6, 5, 5>(simd),
+            TileSize::Row => self.all::<S, One, Six, 1, 6, 1, 3>(simd),
+            TileSize::Column => self.all::<S, Six, One, 6, 1, 3, 1>(simd),
         }
     }
 }
 
-impl<T: Element> TransformTaps<'_, '_, T> {
+impl<T: Element> Transform<'_, '_, T> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // adaptors of arrays are not always inlined
-    fn all<S: Simd<T>, X: Terms<N>, const N: usize>(self, simd: S) {
-        let TransformTaps { taps, out, .. } = self;
-        let Taps { values, strides: [tap, channel], channels, filters } = taps;
+    fn all<
+        S: Simd<T>,
+        R: Taps<N, J>,
+        C: Taps<L, K>,
+        const N: usize,
+        const L: usize,
+        const J: usize,
+        const K: usize,
+    >(
+        self,
+        simd: S,
+    ) {
+        let Transform { weights, out, .. } = self;
+        let Weights { values, strides: [tap, channel], channels, filters, .. } = weights;
         let term_len = term_len::<T>(S::ISA, channels, filters);
         let mut panels = each_panel_of::<T>(S::ISA, channels, filters);
         let panels: [Option<Panel>; GROUP / 4] = std::array::from_fn(|_| panels.next());
         for index in 0..channels {
             let source = &values[index * channel..];
-            taps.ask_ahead(index);
+            weights.ask_ahead(index);
             for Panel { first, width } in panels.iter().flatten() {
                 for lane in (0..filters.saturating_sub(*first).min(*width)).step_by(S::LANES) {
                     let source = &source[first + lane..];
                     let left = filters - first - lane;
-                    let mut taps = [simd.splat(T::zero()); TAPS];
-                    if left >= S::LANES {
-                        taps = simd.load_strided(source, tap);
-                    } else {
-                        for i in 0..TAPS {
-                            taps[i] = simd.load_up_to(&source[i * tap..][..left]);
+                    let mut taps = [[simd.splat(T::zero()); K]; J];
+                    for i in 0..J {
+                        let source = &source[i * K * tap..];
+                        if left >= S::LANES {
+                            taps[i] = simd.load_strided(source, tap);
+                        } else {
+                            for j in 0..K {
+                                taps[i][j] = simd.load_up_to(&source[j * tap..][..left]);
+                            }
                         }
                     }
                     let out = &mut out[first * channels + index * width + lane..];
-                    store_terms::<T, S, X, N>(simd, &taps, out, term_len);
+                    store_terms::<T, S, R, C, N, L, J, K>(simd, &taps, out, term_len);
                 }
             }
         }
     }
 }
 
-/// The work of [`Taps::transform_in_double`].
+/// The work of [`Weights::transform_in_double`].
 struct TransformInDouble<'a, 'o, T> {
-    taps: Taps<'a, T>,
+    weights: Weights<'a, T>,
     /// Room for a channel.
     exact: Vec<f64>,
     isa: Isa,
@@ -273,18 +293,18 @@ impl<T: Element> Kernel<f64> for TransformInDouble<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<f64>>(self, simd: S) {
-        let TransformInDouble { taps, mut exact, isa, size, out } = self;
-        let Taps { values, strides: [tap, channel], channels, filters } = taps;
+        let TransformInDouble { weights, mut exact, isa, size, out } = self;
+        let Weights { taps, values, strides: [tap, channel], channels, filters } = weights;
         let term_len = [term_len::<f64>(isa, 1, filters), term_len::<T>(isa, channels, filters)];
-        let mut double = [0.0; TAPS * GROUP];
+        let mut double = [0.0; MOST_TAPS * GROUP];
         for index in 0..channels {
-            taps.ask_ahead(index);
-            for (place, double) in double.chunks_exact_mut(GROUP).enumerate() {
+            weights.ask_ahead(index);
+            for (place, double) in double.chunks_exact_mut(GROUP).enumerate().take(taps) {
                 let values = &values[place * tap + index * channel..][..filters];
                 double.iter_mut().zip(values).for_each(|(double, value)| *double = value.to_double());
             }
-            let taps = Taps { values: &double, strides: [GROUP, 0], channels: 1, filters };
-            TransformTaps { taps, size, out: &mut exact }.run(simd);
+            let weights = Weights { taps, values: &double, strides: [GROUP, 0], channels: 1, filters };
+            Transform { weights, size, out: &mut exact }.run(simd);
             for Panel { first, width } in each_panel_of::<T>(isa, channels, filters) {
                 let out = &mut out[first * channels + index * width..];
                 for term in 0..size.terms() {
@@ -300,19 +320,29 @@ impl<T: Element> Kernel<f64> for TransformInDouble<'_, '_, T> {
 
 /// Writes `G g G^T`, terms `stride` apart.
 #[inline(always)]
-fn store_terms<T: Element, S: Simd<T>, X: Terms<N>, const N: usize>(
+fn store_terms<
+    T: Element,
+    S: Simd<T>,
+    R: Taps<N, J>,
+    C: Taps<L, K>,
+    const N: usize,
+    const L: usize,
+    const J: usize,
+    const K: usize,
+>(
     simd: S,
-    taps: &[S::V; TAPS],
+    taps: &[[S::V; K]; J],
     out: &mut [T],
     stride: usize,
 ) {
-    let columns = [
-        X::kernel(simd, [taps[0], taps[3], taps[6]]),
-        X::kernel(simd, [taps[1], taps[4], taps[7]]),
-        X::kernel(simd, [taps[2], taps[5], taps[8]]),
-    ];
+    let mut half = [[simd.splat(T::zero()); K]; N];
+    unrolled!(j < K, {
+        let mut column = [simd.splat(T::zero()); J];
+        unrolled!(i < J, { column[i] = taps[i][j] });
+        let column = R::kernel(simd, column);
+        unrolled!(i < N, { half[i][j] = column[i] });
+    });
     unrolled!(i < N, {
-        let row = X::kernel(simd, [columns[0][i], columns[1][i], columns[2][i]]);
-        simd.store_strided(row, &mut out[i * N * stride..], stride);
+        simd.store_strided(C::kernel(simd, half[i]), &mut out[i * L * stride..], stride);
     });
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::TileSize;
 use super::kernel::GROUP;
-use super::points::{Four, Outputs, Strided, Two};
+use super::points::{Four, One, Outputs, Six, Strided};
 use super::tiling::Tiling;
 use crate::Element;
 use crate::kernels::disjoint::Rows;
@@ -50,21 +50,33 @@ impl<T: Element> OutputTransform<'_, '_, T> {
     #[inline(always)]
     fn of_size<S: Simd<T>, const ADDS: bool>(self, simd: S) {
         match self.tiling.size {
-            TileSize::Two => self.all::<S, Two, 2, 4, ADDS>(simd),
-            TileSize::Four => self.all::<S, Four, 4, 6, ADDS>(simd),
-            TileSize::Strided => self.all::<S, Strided, 4, 5, ADDS>(simd),
+            TileSize::Two => self.all::<S, Four, Four, 2, 2, 4, 4, ADDS>(simd),
+            TileSize::Four => self.all::<S, Six, Six, 4, 4, 6, 6, ADDS>(simd),
+            TileSize::Strided => self.all::<S, Strided, Strided, 4, 4, 5, 5, ADDS>(simd),
+            TileSize::Five => self.all::<S, Six, Six, 2, 2, 6, 6, ADDS>(simd),
+            TileSize::Row => self.all::<S, One, Six, 1, 4, 1, 6, ADDS>(simd),
+            TileSize::Column => self.all::<S, Six, One, 4, 1, 6, 1, ADDS>(simd),
         }
     }
 
     #[inline(always)]
-    fn all<S: Simd<T>, X: Outputs<M, P>, const M: usize, const P: usize, const ADDS: bool>(
+    fn all<
+        S: Simd<T>,
+        R: Outputs<M, P>,
+        C: Outputs<L, Q>,
+        const M: usize,
+        const L: usize,
+        const P: usize,
+        const Q: usize,
+        const ADDS: bool,
+    >(
         mut self,
         simd: S,
     ) {
         let OutputTransform { tiling, after, .. } = self;
         let filters = self.filters.clone();
         let [_, height, width, _] = tiling.geometry.output_shape();
-        for (tile, products) in (self.first..).zip(self.products.chunks_exact(P * P * GROUP)) {
+        for (tile, products) in (self.first..).zip(self.products.chunks_exact(P * Q * GROUP)) {
             let place = tiling.place(tile);
             let covered = tiling.covered(place);
             let start = (place.image * height + place.row) * width + place.col - self.out.first;
@@ -75,11 +87,11 @@ impl<T: Element> OutputTransform<'_, '_, T> {
                     Some(bias) => simd.load_up_to(&bias[filters.clone()]),
                     None => simd.splat(T::zero()),
                 };
-                let outputs = transform::<T, S, X, M, P>(simd, &products[lane..], bias);
-                if covered == (M, M) && lanes == S::LANES {
-                    self.write_whole::<S, M, ADDS>(simd, outputs, (start, filters));
+                let outputs = transform::<T, S, R, C, M, L, P, Q>(simd, &products[lane..], bias);
+                if covered == (M, L) && lanes == S::LANES {
+                    self.write_whole::<S, M, L, ADDS>(simd, outputs, (start, filters));
                 } else {
-                    self.write::<S, M, ADDS>(simd, outputs, (start, filters), covered);
+                    self.write::<S, M, L, ADDS>(simd, outputs, (start, filters), covered);
                 }
             }
         }
@@ -87,10 +99,10 @@ impl<T: Element> OutputTransform<'_, '_, T> {
 
     /// Does all that comes after to the outputs of a whole tile, and writes them, from the position `start` on.
     #[inline(always)]
-    fn write_whole<S: Simd<T>, const M: usize, const ADDS: bool>(
+    fn write_whole<S: Simd<T>, const M: usize, const L: usize, const ADDS: bool>(
         &mut self,
         simd: S,
-        mut outputs: [[S::V; M]; M],
+        mut outputs: [[S::V; L]; M],
         (start, filters): (usize, Range<usize>),
     ) {
         let OutputTransform { tiling, after, out, .. } = self;
@@ -99,7 +111,7 @@ impl<T: Element> OutputTransform<'_, '_, T> {
         let columns = filters.start - out.filters.start..filters.end - out.filters.start;
         if ADDS {
             for (i, outputs) in outputs.iter_mut().enumerate() {
-                let to: [&mut [T]; M] = out.rows.spaced(start + i * down * width, right, columns.clone());
+                let to: [&mut [T]; L] = out.rows.spaced(start + i * down * width, right, columns.clone());
                 for (value, to) in outputs.iter_mut().zip(to) {
                     *value = simd.add(*value, simd.load(to));
                 }
@@ -108,7 +120,7 @@ impl<T: Element> OutputTransform<'_, '_, T> {
         if let Some(residual) = after.residual {
             for (i, outputs) in outputs.iter_mut().enumerate() {
                 let residual = &residual[(start + i * down * width) * depth + filters.start..];
-                let residual: [S::V; M] = simd.load_strided(residual, right * depth);
+                let residual: [S::V; L] = simd.load_strided(residual, right * depth);
                 for (value, residual) in outputs.iter_mut().zip(residual) {
                     *value = simd.add(*value, residual);
                 }
@@ -116,7 +128,7 @@ impl<T: Element> OutputTransform<'_, '_, T> {
         }
         after.bend.apply(simd, &mut outputs);
         for (i, outputs) in outputs.into_iter().enumerate() {
-            let to: [&mut [T]; M] = out.rows.spaced(start + i * down * width, right, columns.clone());
+            let to: [&mut [T]; L] = out.rows.spaced(start + i * down * width, right, columns.clone());
             for (value, to) in outputs.into_iter().zip(to) {
                 simd.store(value, to);
             }
@@ -125,10 +137,10 @@ impl<T: Element> OutputTransform<'_, '_, T> {
 
     /// Does all that comes after to the outputs of a tile, and writes those that are `covered`, some rows of some columns.
     #[inline(always)]
-    fn write<S: Simd<T>, const M: usize, const ADDS: bool>(
+    fn write<S: Simd<T>, const M: usize, const L: usize, const ADDS: bool>(
         &mut self,
         simd: S,
-        outputs: [[S::V; M]; M],
+        outputs: [[S::V; L]; M],
         (start, filters): (usize, Range<usize>),
         (rows, cols): (usize, usize),
     ) {
@@ -157,21 +169,30 @@ impl<T: Element> OutputTransform<'_, '_, T> {
 
 /// `A^T m A` and `bias`, for the products `m` of a vector of filters: `products` has those of each point, a group apart.
 #[inline(always)]
-fn transform<T: Element, S: Simd<T>, X: Outputs<M, P>, const M: usize, const P: usize>(
+fn transform<
+    T: Element,
+    S: Simd<T>,
+    R: Outputs<M, P>,
+    C: Outputs<L, Q>,
+    const M: usize,
+    const L: usize,
+    const P: usize,
+    const Q: usize,
+>(
     simd: S,
     products: &[T],
     bias: S::V,
-) -> [[S::V; M]; M] {
-    let mut half = [[simd.splat(T::zero()); P]; M];
-    unrolled!(j < P, {
-        let column = simd.load_strided(&products[j * GROUP..], P * GROUP);
-        let column = X::output(simd, column);
+) -> [[S::V; L]; M] {
+    let mut half = [[simd.splat(T::zero()); Q]; M];
+    unrolled!(j < Q, {
+        let column = simd.load_strided(&products[j * GROUP..], Q * GROUP);
+        let column = R::output(simd, column);
         unrolled!(i < M, { half[i][j] = column[i] });
     });
-    let mut outputs = [[bias; M]; M];
+    let mut outputs = [[bias; L]; M];
     unrolled!(i < M, {
-        let row = X::output(simd, half[i]);
-        unrolled!(j < M, { outputs[i][j] = simd.add(row[j], bias) });
+        let row = C::output(simd, half[i]);
+        unrolled!(j < L, { outputs[i][j] = simd.add(row[j], bias) });
     });
     outputs
 }

@@ -1,13 +1,13 @@
 //! The sizes of tiles, their points, and the one-dimensional transforms that follow from them.
 //!
-//! A convolution of `M` outputs with 3 taps is a product of polynomials, taken at `M + 1` finite points `p[i]` and at
+//! A convolution of `M` outputs with `K` taps is a product of polynomials, taken at `M + K - 2` finite points `p[i]` and at
 //! infinity (Toom and Cook; for convolutional networks, Lavin and Gray, "Fast algorithms for convolutional neural
 //! networks", 2016). With `f[i](x) = product over j != i of (x - p[j])` and `f(x) = product over all j of (x - p[j])`,
 //!
 //! ```text
 //! outputs = A^T [(G kernel) * (B^T input)]         the product `*` is taken element by element
 //! B^T row i = coefficients of f[i];   the last row = coefficients of f
-//! G row i   = (1, p[i], p[i]^2) / f[i](p[i]);   the last row = (0, 0, 1)
+//! G row i   = (1, p[i], ..., p[i]^(K-1)) / f[i](p[i]);   the last row = (0, ..., 0, 1)
 //! A^T column i = (1, p[i], ..., p[i]^(M-1));   the last column = (0, ..., 0, 1)
 //! ```
 //!
@@ -18,21 +18,24 @@
 //!
 //! In two dimensions each transform is applied to the columns and then to the rows. The points are fractions with small
 //! powers of two below, so that the entries of `A` and `B` are exact in `f32`; to a kernel that is kept, `G` is
-//! applied in `f64`. That the points of the larger tile are `±3/4, ±3/2` and not the usual `±1, ±2` halves its rounding error.
+//! applied in `f64`. That six points are `0, ±3/4, ±3/2` and infinity and not the usual `±1, ±2` halves the rounding error.
 
 use crate::Element;
-use crate::kernels::simd::Simd;
+use crate::kernels::simd::{Simd, unrolled};
 
-/// The transforms of one axis into `N` terms, from as many inputs and from a kernel.
-pub(super) trait Terms<const N: usize> {
+/// The transform of one axis' inputs into `N` terms, as many.
+pub(super) trait Inputs<const N: usize> {
     /// `B^T` times a vector.
     fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; N]) -> [S::V; N];
+}
 
+/// The transforms of one axis' `K` taps into `N` terms.
+pub(super) trait Taps<const N: usize, const K: usize> {
     /// `G` times a vector.
-    fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; 3]) -> [S::V; N];
+    fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; K]) -> [S::V; N];
 
     /// `G^T` times a vector.
-    fn kernel_gradient<T: Element, S: Simd<T>>(simd: S, u: [S::V; N]) -> [S::V; 3];
+    fn kernel_gradient<T: Element, S: Simd<T>>(simd: S, u: [S::V; N]) -> [S::V; K];
 }
 
 /// The transforms of one axis between `P` points and `M` outputs.
@@ -44,15 +47,51 @@ pub(super) trait Outputs<const M: usize, const P: usize> {
     fn gradient<T: Element, S: Simd<T>>(simd: S, y: [S::V; M]) -> [S::V; P];
 }
 
-/// Tiles of 2 outputs: points 0, 1, -1.
-pub(super) struct Two;
+/// One output of one tap: its point is infinity.
+pub(super) struct One;
 
-impl Terms<4> for Two {
+impl Inputs<1> for One {
+    #[inline(always)]
+    fn input<T: Element, S: Simd<T>>(_: S, d: [S::V; 1]) -> [S::V; 1] {
+        d
+    }
+}
+
+impl Taps<1, 1> for One {
+    #[inline(always)]
+    fn kernel<T: Element, S: Simd<T>>(_: S, taps: [S::V; 1]) -> [S::V; 1] {
+        taps
+    }
+
+    #[inline(always)]
+    fn kernel_gradient<T: Element, S: Simd<T>>(_: S, u: [S::V; 1]) -> [S::V; 1] {
+        u
+    }
+}
+
+impl Outputs<1, 1> for One {
+    #[inline(always)]
+    fn output<T: Element, S: Simd<T>>(_: S, m: [S::V; 1]) -> [S::V; 1] {
+        m
+    }
+
+    #[inline(always)]
+    fn gradient<T: Element, S: Simd<T>>(_: S, y: [S::V; 1]) -> [S::V; 1] {
+        y
+    }
+}
+
+/// Four points, for 2 outputs of 3 taps: 0, 1, -1 and infinity.
+pub(super) struct Four;
+
+impl Inputs<4> for Four {
     #[inline(always)]
     fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; 4]) -> [S::V; 4] {
         [simd.sub(d[2], d[0]), simd.add(d[2], d[1]), simd.sub(d[2], d[1]), simd.sub(d[3], d[1])]
     }
+}
 
+impl Taps<4, 3> for Four {
     #[inline(always)]
     fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; 3]) -> [S::V; 4] {
         let zero = simd.mul(taps[0], simd.splat(T::of(-1.0)));
@@ -68,7 +107,7 @@ impl Terms<4> for Two {
     }
 }
 
-impl Outputs<2, 4> for Two {
+impl Outputs<2, 4> for Four {
     #[inline(always)]
     fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 4]) -> [S::V; 2] {
         let (sum, difference) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
@@ -81,10 +120,10 @@ impl Outputs<2, 4> for Two {
     }
 }
 
-/// Tiles of 4 outputs: points 0, 3/4, -3/4, 3/2, -3/2.
-pub(super) struct Four;
+/// Six points, for 4 outputs of 3 taps or 2 outputs of 5: 0, 3/4, -3/4, 3/2, -3/2 and infinity.
+pub(super) struct Six;
 
-impl Four {
+impl Six {
     const PAIRS: Pairs = Pairs { p: 0.75, q: 1.5 };
     /// `1 / f[0](0)`
     const SCALE: f64 = 1.0 / Self::PAIRS.squares()[0] / Self::PAIRS.squares()[1];
@@ -96,7 +135,7 @@ impl Four {
     }
 }
 
-impl Terms<6> for Four {
+impl Inputs<6> for Six {
     #[inline(always)]
     fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; 6]) -> [S::V; 6] {
         let (pairs, [p2, q2]) = (Self::PAIRS, Self::PAIRS.squares());
@@ -106,25 +145,29 @@ impl Terms<6> for Four {
         let infinity = simd.mul_add(product, d[1], simd.neg_mul_add(sum, d[3], d[5]));
         [zero, of_p, minus_p, of_q, minus_q, infinity]
     }
+}
 
+impl<const K: usize> Taps<6, K> for Six {
     #[inline(always)]
-    fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; 3]) -> [S::V; 6] {
+    fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; K]) -> [S::V; 6] {
         let [of_p, of_q] = const { Self::rows() };
         let zero = simd.mul(taps[0], simd.splat(T::of(Self::SCALE)));
         let [[of_p, minus_p], [of_q, minus_q]] = [of_p.kernel(simd, taps), of_q.kernel(simd, taps)];
-        [zero, of_p, minus_p, of_q, minus_q, taps[2]]
+        [zero, of_p, minus_p, of_q, minus_q, taps[K - 1]]
     }
 
     #[inline(always)]
-    fn kernel_gradient<T: Element, S: Simd<T>>(simd: S, u: [S::V; 6]) -> [S::V; 3] {
+    fn kernel_gradient<T: Element, S: Simd<T>>(simd: S, u: [S::V; 6]) -> [S::V; K] {
         let [of_p, of_q] = const { Self::rows() };
-        let zero = simd.mul(simd.splat(T::of(Self::SCALE)), u[0]);
-        let sums = of_p.kernel_gradient(simd, [u[1], u[2]], [zero, simd.splat(T::zero()), u[5]]);
+        let mut sums = [simd.splat(T::zero()); K];
+        sums[0] = simd.mul(simd.splat(T::of(Self::SCALE)), u[0]);
+        sums[K - 1] = u[5];
+        let sums = of_p.kernel_gradient(simd, [u[1], u[2]], sums);
         of_q.kernel_gradient(simd, [u[3], u[4]], sums)
     }
 }
 
-impl Outputs<4, 6> for Four {
+impl Outputs<4, 6> for Six {
     #[inline(always)]
     fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 6]) -> [S::V; 4] {
         Self::PAIRS.output(simd, Some(m[0]), [m[1], m[2], m[3], m[4]], m[5])
@@ -137,7 +180,23 @@ impl Outputs<4, 6> for Four {
     }
 }
 
-/// Tiles of 4 outputs of a window that moves by two: points 1/2, -1/2, 5/4, -5/4. Terms 0 to 4 are those of the even
+impl Outputs<2, 6> for Six {
+    #[inline(always)]
+    fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 6]) -> [S::V; 2] {
+        let [p, q] = [Self::PAIRS.p, Self::PAIRS.q].map(|x| simd.splat(T::of(x)));
+        let first = simd.add(m[0], simd.add(m[1], m[2]));
+        let second = simd.mul_add(p, simd.sub(m[1], m[2]), m[5]);
+        [simd.add(first, simd.add(m[3], m[4])), simd.mul_add(q, simd.sub(m[3], m[4]), second)]
+    }
+
+    #[inline(always)]
+    fn gradient<T: Element, S: Simd<T>>(simd: S, y: [S::V; 2]) -> [S::V; 6] {
+        let [p, q] = [Self::PAIRS.p, Self::PAIRS.q].map(|x| simd.mul(simd.splat(T::of(x)), y[1]));
+        [y[0], simd.add(y[0], p), simd.sub(y[0], p), simd.add(y[0], q), simd.sub(y[0], q), y[1]]
+    }
+}
+
+/// 4 outputs of a window of 3 taps that moves by two: points 1/2, -1/2, 5/4, -5/4 and infinity. Terms 0 to 4 are those of the even
 /// inputs, 5 to 8 those of the odd ones.
 pub(super) struct Strided;
 
@@ -145,7 +204,7 @@ impl Strided {
     const PAIRS: Pairs = Pairs { p: 0.5, q: 1.25 };
 }
 
-impl Terms<9> for Strided {
+impl Inputs<9> for Strided {
     #[inline(always)]
     fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; 9]) -> [S::V; 9] {
         let (pairs, [p2, q2]) = (Self::PAIRS, Self::PAIRS.squares());
@@ -155,7 +214,9 @@ impl Terms<9> for Strided {
         let infinity = simd.mul_add(product, d[0], simd.neg_mul_add(sum, d[4], d[8]));
         [even[0], even[1], even[2], even[3], infinity, odd[0], odd[1], odd[2], odd[3]]
     }
+}
 
+impl Taps<9, 3> for Strided {
     #[inline(always)]
     fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; 3]) -> [S::V; 9] {
         let times = |tap, x| simd.mul(tap, simd.splat(T::of(x)));
@@ -277,31 +338,47 @@ struct Pair {
 }
 
 impl Pair {
-    /// `G` times a vector of three taps.
+    /// `G` times a vector of taps.
     #[inline(always)]
-    fn kernel<T: Element, S: Simd<T>>(self, simd: S, taps: [S::V; 3]) -> [S::V; 2] {
-        let [one, two, three] = self.powers(simd);
-        let even = simd.mul_add(taps[2], three, simd.mul(taps[0], one));
-        let odd = simd.mul(taps[1], two);
+    fn kernel<T: Element, S: Simd<T>, const K: usize>(self, simd: S, taps: [S::V; K]) -> [S::V; 2] {
+        let powers = self.powers::<T, S, K>(simd);
+        let [mut even, mut odd] = [simd.mul(taps[0], powers[0]), simd.mul(taps[1], powers[1])];
+        unrolled!(i < K, {
+            if i >= 2 && i % 2 == 0 {
+                even = simd.mul_add(taps[i], powers[i], even);
+            } else if i >= 2 {
+                odd = simd.mul_add(taps[i], powers[i], odd);
+            }
+        });
         [simd.add(even, odd), simd.sub(even, odd)]
     }
 
     /// `G^T` times a vector, added to `sums`.
     #[inline(always)]
-    fn kernel_gradient<T: Element, S: Simd<T>>(self, simd: S, u: [S::V; 2], sums: [S::V; 3]) -> [S::V; 3] {
-        let [one, two, three] = self.powers(simd);
-        let (even, odd) = (simd.add(u[0], u[1]), simd.sub(u[0], u[1]));
-        [
-            simd.mul_add(one, even, sums[0]),
-            simd.mul_add(two, odd, sums[1]),
-            simd.mul_add(three, even, sums[2]),
-        ]
+    fn kernel_gradient<T: Element, S: Simd<T>, const K: usize>(
+        self,
+        simd: S,
+        u: [S::V; 2],
+        mut sums: [S::V; K],
+    ) -> [S::V; K] {
+        let powers = self.powers::<T, S, K>(simd);
+        let both = [simd.add(u[0], u[1]), simd.sub(u[0], u[1])];
+        unrolled!(i < K, { sums[i] = simd.mul_add(powers[i], both[i % 2], sums[i]) });
+        sums
     }
 
+    /// The scaled powers of `p`.
     #[inline(always)]
-    fn powers<T: Element, S: Simd<T>>(self, simd: S) -> [S::V; 3] {
-        let Pair { p, scale } = self;
-        [simd.splat(T::of(scale)), simd.splat(T::of(p * scale)), simd.splat(T::of(p * p * scale))]
+    fn powers<T: Element, S: Simd<T>, const K: usize>(self, simd: S) -> [S::V; K] {
+        let Pair { p, scale: mut power } = self;
+        let mut powers = [simd.splat(T::of(power)); K];
+        unrolled!(i < K, {
+            if i > 0 {
+                power *= p;
+                powers[i] = simd.splat(T::of(power));
+            }
+        });
+        powers
     }
 }
 
@@ -311,16 +388,18 @@ mod tests {
     use crate::kernels::simd::{Isa, Kernel, SimdElement};
 
     /// The finite points of each.
-    const TWO: [f64; 3] = [0.0, 1.0, -1.0];
-    const FOUR: [f64; 5] = [0.0, 0.75, -0.75, 1.5, -1.5];
+    const ONE: [f64; 0] = [];
+    const FOUR: [f64; 3] = [0.0, 1.0, -1.0];
+    const SIX: [f64; 5] = [0.0, 0.75, -0.75, 1.5, -1.5];
     const STRIDED: [f64; 4] = [0.5, -0.5, 1.25, -1.25];
 
     /// `A^T [(G kernel) * (B^T input)]` with one input and one tap of 1, of an axis whose term `t` is at point `t % P`;
     /// and the adjoints of `A^T` and of `G` over the same.
-    struct Axis<X, const M: usize, const P: usize, const N: usize>(X, [usize; 2]);
+    struct Axis<X, const M: usize, const P: usize, const N: usize, const K: usize>(X, [usize; 2]);
 
-    impl<X: Terms<N> + Outputs<M, P>, const M: usize, const P: usize, const N: usize> Kernel<f64>
-        for Axis<X, M, P, N>
+    impl<X, const M: usize, const P: usize, const N: usize, const K: usize> Kernel<f64> for Axis<X, M, P, N, K>
+    where
+        X: Inputs<N> + Taps<N, K> + Outputs<M, P>,
     {
         type Output = [Vec<f64>; 3];
 
@@ -349,15 +428,15 @@ mod tests {
     }
 
     /// Output `o` has the tap `i` of the input `o * stride + i`; `G` is that of the points.
-    fn is_a_convolution<X, const M: usize, const P: usize, const N: usize>(
+    fn is_a_convolution<X, const M: usize, const P: usize, const N: usize, const K: usize>(
         transform: fn() -> X,
         (points, stride): (&[f64], usize),
     ) where
-        X: Terms<N> + Outputs<M, P>,
+        X: Inputs<N> + Taps<N, K> + Outputs<M, P>,
     {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-            for (input, tap) in (0..N).flat_map(|input| (0..3).map(move |tap| (input, tap))) {
-                let axis = Axis::<X, M, P, N>(transform(), [input, tap]);
+            for (input, tap) in (0..N).flat_map(|input| (0..K).map(move |tap| (input, tap))) {
+                let axis = Axis::<X, M, P, N, K>(transform(), [input, tap]);
                 let [outputs, taps, kernel] = f64::dispatch(isa, axis);
                 for (row, got) in kernel.into_iter().enumerate() {
                     let others = points.iter().enumerate().filter(|(j, _)| *j != row % P);
@@ -367,7 +446,7 @@ mod tests {
                             p.powi((tap / stride) as i32)
                                 / others.map(|(_, other)| p - other).product::<f64>()
                         }
-                        (true, None) => f64::from(u8::from(tap == 2)),
+                        (true, None) => f64::from(u8::from(tap == K - 1)),
                     };
                     assert!((got - want).abs() <= 1e-15, "{got} for {want}: G[{row}][{tap}] on {isa}");
                 }
@@ -386,9 +465,11 @@ mod tests {
 
     #[test]
     fn transforms_come_to_a_convolution_and_to_its_kernels_gradient() {
-        is_a_convolution::<_, 2, 4, 4>(|| Two, (&TWO, 1));
-        is_a_convolution::<_, 4, 6, 6>(|| Four, (&FOUR, 1));
-        is_a_convolution::<_, 4, 5, 9>(|| Strided, (&STRIDED, 2));
+        is_a_convolution::<_, 1, 1, 1, 1>(|| One, (&ONE, 1));
+        is_a_convolution::<_, 2, 4, 4, 3>(|| Four, (&FOUR, 1));
+        is_a_convolution::<_, 4, 6, 6, 3>(|| Six, (&SIX, 1));
+        is_a_convolution::<_, 2, 6, 6, 5>(|| Six, (&SIX, 1));
+        is_a_convolution::<_, 4, 5, 9, 3>(|| Strided, (&STRIDED, 2));
     }
 
     /// The coefficients of `product over points of (x - p)`, the constant first.
@@ -406,7 +487,7 @@ mod tests {
     /// All transforms of a unit vector: a column of `B^T`, one of `A^T`, and one of `A`.
     struct Columns<X, const M: usize, const P: usize, const N: usize>(X, usize);
 
-    impl<X: Terms<N> + Outputs<M, P>, const M: usize, const P: usize, const N: usize> Kernel<f32>
+    impl<X: Inputs<N> + Outputs<M, P>, const M: usize, const P: usize, const N: usize> Kernel<f32>
         for Columns<X, M, P, N>
     {
         type Output = [Vec<f32>; 3];
@@ -431,7 +512,7 @@ mod tests {
         transform: fn() -> X,
         points: &[f64],
     ) where
-        X: Terms<N> + Outputs<M, P>,
+        X: Inputs<N> + Outputs<M, P>,
     {
         let stride = if N == P { 1 } else { 2 };
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
@@ -459,8 +540,10 @@ mod tests {
 
     #[test]
     fn transforms_are_those_of_their_points() {
-        follows_the_definition::<_, 2, 4, 4>(|| Two, &TWO);
-        follows_the_definition::<_, 4, 6, 6>(|| Four, &FOUR);
+        follows_the_definition::<_, 1, 1, 1>(|| One, &ONE);
+        follows_the_definition::<_, 2, 4, 4>(|| Four, &FOUR);
+        follows_the_definition::<_, 4, 6, 6>(|| Six, &SIX);
+        follows_the_definition::<_, 2, 6, 6>(|| Six, &SIX);
         follows_the_definition::<_, 4, 5, 9>(|| Strided, &STRIDED);
     }
 }

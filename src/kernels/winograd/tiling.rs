@@ -3,22 +3,24 @@
 use std::ops::Range;
 
 use super::TileSize;
+use super::blocking::MANY_TILES;
 use crate::geometry::{Geometry2d, WindowAxis};
 
-/// The output of a convolution as square tiles of `side` outputs a side, band by band and image by image. The last tiles
-/// of a band, and of an image, may reach over the edge, or lie beyond it.
+/// The output of a convolution as tiles, band by band and image by image. The last tiles of a band, and of an image, may reach over
+/// the edge, or lie beyond it. The outputs of a band lie together, so that threads can share bands.
 ///
 /// Of a dilated window, outputs meet only every `dilation`-th input: they fall into `dilation x dilation` phases, each a
 /// plain convolution of its own. A tile is of one phase, its outputs lie `dilation` apart; a *band* is one row of the tiles
-/// of all phases, and so whole rows of the output.
+/// of all phases, and so whole rows of the output. Only a row of tiles of one output's height may make several bands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiling {
     pub(super) geometry: Geometry2d,
     pub(super) size: TileSize,
-    /// The outputs along a side of a tile.
-    side: usize,
-    /// Bands of an image.
-    rows: usize,
+    /// The outputs along the sides of a tile.
+    sides: [usize; 2],
+    /// Bands of an image, and of a row of tiles.
+    bands: usize,
+    in_row: usize,
     /// Tiles of a band.
     pub(super) cols: usize,
     /// Phases of rows, and of columns.
@@ -35,18 +37,20 @@ pub(super) struct Place {
 
 impl Tiling {
     pub(super) fn new(geometry: &Geometry2d, size: TileSize) -> Self {
-        let side = size.outputs();
-        let Geometry2d { rows, cols, .. } = *geometry;
-        let tiles = |axis: WindowAxis| axis.output.div_ceil(side * axis.dilation);
+        let sides = size.sides().map(|side| side.outputs);
+        let axes = [geometry.rows, geometry.cols];
+        let tiles = |side: usize| axes[side].output.div_ceil(sides[side] * axes[side].dilation);
         // There are no more phases than outputs.
-        let phases = [rows, cols].map(|axis| axis.dilation.min(axis.output).max(1));
-        let cols = tiles(cols) * phases[0] * phases[1];
-        Tiling { geometry: *geometry, size, side, rows: tiles(rows), cols, phases }
+        let phases = axes.map(|axis| axis.dilation.min(axis.output).max(1));
+        let cols = tiles(1) * phases[0] * phases[1];
+        let in_row = if sides[0] == 1 && phases == [1, 1] { cols.div_ceil(MANY_TILES).max(1) } else { 1 };
+        let (bands, cols) = (tiles(0) * in_row, cols.div_ceil(in_row));
+        Tiling { geometry: *geometry, size, sides, bands, in_row, cols, phases }
     }
 
     /// The bands of all images.
     pub(super) fn bands(&self) -> usize {
-        self.geometry.batch * self.rows
+        self.geometry.batch * self.bands
     }
 
     /// The tiles of all images.
@@ -64,33 +68,38 @@ impl Tiling {
     #[inline(always)]
     pub(super) fn place(&self, tile: usize) -> Place {
         let (band, tile) = (tile / self.cols, tile % self.cols);
-        let (image, band) = (band / self.rows, band % self.rows);
-        if self.steps() == [1, 1] {
-            return Place { image, row: band * self.side, col: tile * self.side };
+        let (image, band) = (band / self.bands, band % self.bands);
+        let ([height, width], [down, right], [above, beside]) = (self.sides, self.steps(), self.phases);
+        if [down, right] == [1, 1] {
+            let (row, part) = (band / self.in_row, band % self.in_row);
+            return Place { image, row: row * height, col: (part * self.cols + tile) * width };
         }
-        let ([down, right], [above, beside]) = (self.steps(), self.phases);
         let (phase, tile) = (tile % (above * beside), tile / (above * beside));
-        let row = band * self.side * down + phase / beside;
-        Place { image, row, col: tile * self.side * right + phase % beside }
+        let row = band * height * down + phase / beside;
+        Place { image, row, col: tile * width * right + phase % beside }
     }
 
-    /// The rows of the output, counted through all images, in the bands before `band`.
-    pub(super) fn output_rows_before(&self, band: usize) -> usize {
-        let (height, [down, _]) = (self.geometry.rows.output, self.steps());
-        band / self.rows * height + (band % self.rows * self.side * down).min(height)
+    /// The positions of the output, counted through all images, in the bands before `band`.
+    pub(super) fn positions_before(&self, band: usize) -> usize {
+        let Geometry2d { rows, cols, .. } = self.geometry;
+        let ([height, width], [down, _]) = (self.sides, self.steps());
+        let (image, band) = (band / self.bands, band % self.bands);
+        let (row, part) = (band / self.in_row, band % self.in_row);
+        let row = (row * height * down).min(rows.output);
+        (image * rows.output + row) * cols.output + (part * self.cols * width).min(cols.output)
     }
 
     /// The elements of the output in the bands `bands`: they lie together.
     pub(super) fn output_of(&self, bands: Range<usize>) -> Range<usize> {
-        let row = self.geometry.cols.output * self.geometry.out_channels;
-        self.output_rows_before(bands.start) * row..self.output_rows_before(bands.end) * row
+        let depth = self.geometry.out_channels;
+        self.positions_before(bands.start) * depth..self.positions_before(bands.end) * depth
     }
 
     /// The rows and columns of outputs that a tile has, those beyond the edge left out.
     #[inline(always)]
     pub(super) fn covered(&self, place: Place) -> (usize, usize) {
         let Geometry2d { rows, cols, .. } = self.geometry;
-        (self.side.min(left(rows, place.row)), self.side.min(left(cols, place.col)))
+        (self.sides[0].min(left(rows, place.row)), self.sides[1].min(left(cols, place.col)))
     }
 }
 
