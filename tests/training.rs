@@ -9,7 +9,7 @@ use common::{normal_tensor, same_bits};
 use flate2::read::GzDecoder;
 use striate::train::{Accuracy, Adam, Clip, History, SoftmaxCrossEntropy, Trainer, predict};
 use striate::{
-    Activation, AvgPool2D, ChannelMaxPool, Conv2D, Dense, Dropout, Element, Flatten, GlobalAvgPool2D,
+    Activation, AvgPool2D, ChannelMaxPool, Conv1D, Conv2D, Dense, Dropout, Element, Flatten, GlobalAvgPool2D,
     GlobalMaxPool2D, Layer, MaxPool2D, Padding, Rng, Sequential, Tape, Tensor, models, sequential,
 };
 
@@ -118,6 +118,10 @@ fn large<T: Element>() -> Vec<Fed<T>> {
         ("3x3", Box::new(Conv2D::new(48, 3).padding(same).activation(Activation::Silu)), maps.clone()),
         ("3x3, stride 2", Box::new(Conv2D::new(40, 3).strides(2).padding(same)), maps.clone()),
         ("dilated", Box::new(Conv2D::new(16, 3).dilation(2).padding(same)), maps.clone()),
+        ("5x5", Box::new(Conv2D::new(48, 5).padding(same)), maps.clone()),
+        ("1x3", Box::new(Conv2D::new(64, (1, 3)).padding(same)), maps.clone()),
+        ("3x1", Box::new(Conv2D::new(64, (3, 1)).padding(same)), maps.clone()),
+        ("along a row", Box::new(Conv1D::new(96, 3)), vec![1, 900, 64]),
         ("1x1", Box::new(Conv2D::new(96, 1)), maps.clone()),
         ("stem", Box::new(Conv2D::new(32, 7).strides(2).padding(Padding::all(3))), vec![2, 64, 64, 3]),
         ("grouped", Box::new(Conv2D::new(64, 3).groups(4)), maps.clone()),

@@ -506,11 +506,11 @@ mod tests {
         }
     }
 
-    fn turned_is_as_written_out<T: Element>() {
-        let window = Window2d::new(3).padding(Padding::Same);
-        let (channels, filters) = (40, 340);
-        let geometry = window.conv(&[1, 14, 13, channels], &[3, 3, channels, filters]).unwrap();
-        let back = window.conv(&[1, 14, 13, filters], &[3, 3, filters, channels]).unwrap();
+    fn turned_is_as_written_out<T: Element>([height, width]: [usize; 2]) {
+        let window = Window2d::new((height, width)).padding(Padding::Same);
+        let (channels, filters) = (100, 340);
+        let geometry = window.conv(&[1, 14, 13, channels], &[height, width, channels, filters]).unwrap();
+        let back = window.conv(&[1, 14, 13, filters], &[height, width, filters, channels]).unwrap();
         assert!(winograd::choose_once(&back).is_some());
         let own = |numbers: Vec<f32>| numbers.into_iter().map(|x| T::of(f64::from(x))).collect::<Vec<T>>();
         let grad = own(numbers(len(geometry.output_shape()), 4));
@@ -519,17 +519,25 @@ mod tests {
         for (index, &weight) in kernel.iter().enumerate() {
             let (tap, channel, filter) =
                 (index / filters / channels, index / filters % channels, index % filters);
-            turned[((8 - tap) * filters + filter) * channels + channel] = weight;
+            let tap = height * width - 1 - tap;
+            turned[(tap * filters + filter) * channels + channel] = weight;
         }
         let [mut out, mut want] = [(); 2].map(|()| vec![T::of(f64::NAN); len(geometry.input_shape())]);
         backward_input(&grad, &kernel, &geometry, &mut out);
         forward_once(&grad, &turned, &back, Epilogue::bias(None), &mut want);
         assert!(out == want);
+        let plain = Geometry2d { accuracy: Accuracy::Strict, ..back };
+        forward_once(&grad, &turned, &plain, Epilogue::bias(None), &mut want);
+        let largest = want.iter().fold(0.0, |largest, x| x.to_double().abs().max(largest));
+        let close = |(a, b): (&T, &T)| (a.to_double() - b.to_double()).abs() <= 1e-4 * largest;
+        assert!(out.iter().zip(&want).all(close), "{height}x{width}");
     }
 
     #[test]
     fn a_kernel_turned_round_is_transformed_as_one_written_out_that_way() {
-        turned_is_as_written_out::<f32>();
-        turned_is_as_written_out::<f64>();
+        for kernel in [[3, 3], [5, 5], [1, 3], [3, 1]] {
+            turned_is_as_written_out::<f32>(kernel);
+            turned_is_as_written_out::<f64>(kernel);
+        }
     }
 }

@@ -289,8 +289,8 @@ fn block_pixels<T: Element>(patches: &Patches<'_, T>, pixels: usize, filters: us
     };
     let image = patches.positions();
     match pixels.div_ceil(blocks) {
-        // Whole images take fewer pieces to copy, and end with a line.
-        block if block.is_multiple_of(image) => block,
+        // Whole images are copied in fewer pieces.
+        block if block > 0 && block.is_multiple_of(image) && !in_place(patches) => block,
         block if blocks > 1 && block >= MANY_TILES * MR => block.next_multiple_of(MR),
         block => block.max(1),
     }

@@ -199,13 +199,13 @@ impl<'a, T: Element> Field<'a, T> {
             let mut gap = above * self.pitch + before * channels;
             for line in inside {
                 let from = (first_line + line) * cols.source;
-                let seen = &source[(from + seen.start) * channels..(from + seen.end) * channels];
+                let from = &source[(from + seen.start) * channels..(from + seen.end) * channels];
                 let (blank, rest) = values.split_at_mut(gap);
-                let (line, rest) = rest.split_at_mut(seen.len());
+                let (to, rest) = rest.split_at_mut(from.len());
                 blank.fill(T::zero());
-                line.copy_from_slice(seen);
-                // To the start of the next line's.
-                (values, gap) = (rest, self.pitch - seen.len());
+                to.copy_from_slice(from);
+                // As far as to what the next line holds.
+                (values, gap) = (rest, self.pitch - from.len());
             }
             values.fill(T::zero());
             start

@@ -50,7 +50,7 @@ impl Algorithm {
             Some(TileSize::Two) => Algorithm::WinogradF2,
             Some(TileSize::Four) => Algorithm::WinogradF4,
             Some(TileSize::Strided) => Algorithm::WinogradStrided,
-            Some(TileSize::Five) => Algorithm::Winograd5x5,
+            Some(TileSize::TwoOfFive) => Algorithm::Winograd5x5,
             Some(TileSize::Row) => Algorithm::WinogradRow,
             Some(TileSize::Column) => Algorithm::WinogradColumn,
             None => Algorithm::ImplicitGemm,
@@ -64,7 +64,7 @@ impl Algorithm {
             Algorithm::WinogradF2 => Some(TileSize::Two),
             Algorithm::WinogradF4 => Some(TileSize::Four),
             Algorithm::WinogradStrided => Some(TileSize::Strided),
-            Algorithm::Winograd5x5 => Some(TileSize::Five),
+            Algorithm::Winograd5x5 => Some(TileSize::TwoOfFive),
             Algorithm::WinogradRow => Some(TileSize::Row),
             Algorithm::WinogradColumn => Some(TileSize::Column),
         }
@@ -200,12 +200,21 @@ mod tests {
             Plan::new::<f32>(&window.conv(&input, &[kh, kw, input[3], filters]).unwrap())
         };
         for channels in [3, 64, 512, 2048] {
-            for (kernel, stride, dilation) in
-                [(1, 1, 1), (3, 1, 1), (3, 2, 1), (3, 1, 2), (5, 2, 1), (7, 2, 1)]
-            {
+            for (kernel, stride, dilation) in [
+                ([1, 1], 1, 1),
+                ([3, 3], 1, 1),
+                ([3, 3], 2, 1),
+                ([3, 3], 1, 2),
+                ([5, 5], 1, 1),
+                ([5, 5], 2, 1),
+                ([7, 7], 2, 1),
+                ([1, 3], 1, 1),
+                ([3, 1], 1, 1),
+            ] {
+                let kernel = (kernel[0], kernel[1]);
                 let window = Window2d::new(kernel).strides(stride).dilation(dilation).padding(Padding::Same);
                 for accuracy in [Accuracy::Fast, Accuracy::Strict] {
-                    for maps in [[2, 28, 28], [96, 4, 4]] {
+                    for maps in [[0, 28, 28], [2, 28, 28], [96, 4, 4]] {
                         let [batch, height, width] = maps;
                         let plan = plan(window.accuracy(accuracy), [batch, height, width, channels], 96);
                         let fits = plan.workspace_bytes() <= 3 << 19;

@@ -11,7 +11,7 @@ use crate::kernels::threads::threads;
 use crate::{Accuracy, Element};
 
 /// What an implementation costs beyond its multiplications, all in multiplications at the processor's best speed.
-/// Measured on Zen 3, `sums` on Sapphire Rapids, `kernel` and those of strided tiles, of 5x5 and of rows and columns on Zen 5.
+/// Those of `Two` and `Four` were measured on Zen 3, their `sums` on Sapphire Rapids and their `kernel` on Zen 5, all others there.
 struct Costs {
     /// To transform a channel of a tile.
     input: f64,
@@ -37,7 +37,14 @@ const COSTS: [Costs; TileSize::COUNT] = [
         reading: 0.2,
         size: TileSize::Strided,
     },
-    Costs { input: 600.0, output: 130.0, kernel: 700.0, sums: 700.0, reading: 1.0, size: TileSize::Five },
+    Costs {
+        input: 600.0,
+        output: 130.0,
+        kernel: 700.0,
+        sums: 700.0,
+        reading: 1.0,
+        size: TileSize::TwoOfFive,
+    },
     Costs { input: 60.0, output: 80.0, kernel: 60.0, sums: 80.0, reading: 1.0, size: TileSize::Row },
     Costs { input: 60.0, output: 80.0, kernel: 60.0, sums: 80.0, reading: 1.0, size: TileSize::Column },
 ];
@@ -77,8 +84,8 @@ fn fastest(geometry: &Geometry2d, cost: impl Fn(&Costs) -> f64, plain: impl Fn()
 fn suits(geometry: &Geometry2d, size: TileSize) -> bool {
     let mut axes = [geometry.rows, geometry.cols].into_iter().zip(size.sides());
     let plain = |(axis, side): (WindowAxis, Side)| {
-        let dilates = axis.dilation > 1 && (side.taps == 1 || side.stride > 1);
-        axis.kernel == side.taps && axis.stride == side.stride && !dilates
+        let moves = axis.stride == side.stride && (axis.stride == 1 || axis.dilation == 1);
+        axis.kernel == side.taps && moves
     };
     geometry.accuracy == Accuracy::Fast
         && axes.all(plain)
@@ -90,7 +97,9 @@ fn suits(geometry: &Geometry2d, size: TileSize) -> bool {
 fn is_shared(geometry: &Geometry2d, size: TileSize) -> bool {
     const MANY_BANDS: usize = 8;
     let tiling = Tiling::new(geometry, size);
-    tiling.cols <= MANY_TILES || tiling.bands() >= MANY_BANDS || tiling.steps() == [1, 1]
+    // Of 3x3 and 5x5 over flat maps, one thread gains more than several lose.
+    let gains = tiling.steps == [1, 1] && size != TileSize::Column;
+    tiling.cols <= MANY_TILES || tiling.bands() >= MANY_BANDS || gains
 }
 
 /// The scratch of a thread in bytes, and the time in multiplications at the processor's best speed.
@@ -207,13 +216,17 @@ mod tests {
             let kernel = [kernel[0], kernel[1], channels, filters];
             choose::<f32>(&window.conv(&[1, side, side, channels], &kernel).unwrap())
         };
-        for (kernel, size) in [([5, 5], TileSize::Five), ([1, 3], TileSize::Row), ([3, 1], TileSize::Column)]
+        for (kernel, size) in
+            [([5, 5], TileSize::TwoOfFive), ([1, 3], TileSize::Row), ([3, 1], TileSize::Column)]
         {
             assert_eq!(chosen(kernel, 28, 64, 64), Some(size));
             assert_eq!(chosen(kernel, 14, 128, 128), Some(size));
             assert_eq!(chosen(kernel, 28, 16, 16), None);
             assert_eq!(chosen(kernel, 200, 3, 64), None);
         }
+        // Threads could not share the only band of a flat map.
+        let flat = Window2d::new((3, 1)).padding(Padding::Same).conv(&[1, 4, 2000, 64], &[3, 1, 64, 64]);
+        assert_eq!(choose::<f32>(&flat.unwrap()), None);
         for kernel in [[1, 1], [2, 2], [4, 4], [7, 7], [3, 5], [5, 3], [1, 5], [5, 1], [1, 7]] {
             assert_eq!(chosen(kernel, 28, 64, 64), None);
         }
@@ -237,10 +250,10 @@ mod tests {
             assert_eq!(choose::<f32>(&same(dilation).conv(shapes.0, shapes.1).unwrap()), None);
             assert_eq!(choose_gradient::<f32>(&same(dilation).conv(shapes.0, shapes.1).unwrap()), None);
         }
-        // Nor any along the only row of a kernel, whose dilation means nothing.
+        // One tap has none.
         let row = |dilation| Window2d::new((1, 3)).dilation(dilation).conv(shapes.0, &[1, 3, 64, 64]);
         assert_eq!(choose::<f32>(&row((1, 2)).unwrap()), Some(TileSize::Row));
-        assert_eq!(choose::<f32>(&row((usize::MAX, 1)).unwrap()), None);
+        assert_eq!(choose::<f32>(&row((usize::MAX, 1)).unwrap()), Some(TileSize::Row));
         assert_eq!(choose::<f32>(&Window2d::new(3).groups(2).conv(shapes.0, &[3, 3, 32, 64]).unwrap()), None);
     }
 }

@@ -28,7 +28,7 @@ const NEAR_BYTES: usize = 3 << 19;
 const FEW_GROUPS: usize = 4;
 
 /// The convolution of `input` with `kernel`, as [`conv::forward`](crate::kernels::conv::forward) has it, for kernels
-/// that are and move as the tiles ask for, without groups.
+/// of the tiles' taps and stride, without groups.
 ///
 /// An infinity or a NaN of the input reaches every output of the tiles that see it.
 pub(crate) fn forward<T: Element>(

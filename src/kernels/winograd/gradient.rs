@@ -14,7 +14,7 @@ use super::TileSize;
 use super::blocking::Slice;
 use super::input::{InputScratch, InputTransform, LINE};
 use super::kernel::{GROUP, group_len, group_of, term_len};
-use super::points::{Four, One, Outputs, Six, Strided, Taps};
+use super::points::{FivePoints, FourPoints, OnePoint, Outputs, SixPoints, Taps, with_outputs, with_taps};
 use super::tiling::Tiling;
 use crate::Element;
 use crate::geometry::Geometry2d;
@@ -47,7 +47,7 @@ const PIECES: usize = 16;
 const PIECE_TILES: usize = 64;
 const APART_BYTES: usize = 24 << 20;
 
-/// The gradient of a kernel that is and moves as the tiles ask for, without groups, as
+/// The gradient of a kernel of the tiles' taps and stride, without groups, as
 /// [`conv::backward_kernel`](crate::kernels::conv::backward_kernel) has it.
 pub(crate) fn backward_kernel<T: Element>(
     input: &[T],
@@ -306,14 +306,7 @@ impl<T: Element> Kernel<T> for GradTransform<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        match self.tiling.size {
-            TileSize::Two => self.all::<S, Four, Four, 2, 2, 4, 4>(simd),
-            TileSize::Four => self.all::<S, Six, Six, 4, 4, 6, 6>(simd),
-            TileSize::Strided => self.all::<S, Strided, Strided, 4, 4, 5, 5>(simd),
-            TileSize::Five => self.all::<S, Six, Six, 2, 2, 6, 6>(simd),
-            TileSize::Row => self.all::<S, One, Six, 1, 4, 1, 6>(simd),
-            TileSize::Column => self.all::<S, Six, One, 4, 1, 6, 1>(simd),
-        }
+        with_outputs!(self.tiling.size, self.all::<S>(simd))
     }
 }
 
@@ -333,7 +326,7 @@ impl<T: Element> GradTransform<'_, T> {
     ) {
         let GradTransform { grad, tiling, tiles, filters, mut sums, out, .. } = self;
         let [_, height, width, depth] = tiling.geometry.output_shape();
-        let [down, right] = tiling.steps();
+        let [down, right] = tiling.steps;
         let (count, used) = (tiles.len(), filters.len());
         let point_len = term_len::<T>(S::ISA, count, used);
         for (index, tile) in tiles.enumerate() {
@@ -406,14 +399,7 @@ impl<T: Element> Kernel<T> for Back<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        match self.size {
-            TileSize::Two => self.all::<S, Four, Four, 4, 4, 3, 3>(simd),
-            TileSize::Four => self.all::<S, Six, Six, 6, 6, 3, 3>(simd),
-            TileSize::Strided => self.all::<S, Strided, Strided, 9, 9, 3, 3>(simd),
-            TileSize::Five => self.all::<S, Six, Six, 6, 6, 5, 5>(simd),
-            TileSize::Row => self.all::<S, One, Six, 1, 6, 1, 3>(simd),
-            TileSize::Column => self.all::<S, Six, One, 6, 1, 3, 1>(simd),
-        }
+        with_taps!(self.size, self.all::<S>(simd))
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::TileSize;
 use super::blocking::Slice;
-use super::points::{Four, Inputs, One, Six, Strided};
+use super::points::{FivePoints, FourPoints, Inputs, OnePoint, SixPoints, with_inputs};
 use super::tiling::Tiling;
 use crate::Element;
 use crate::kernels::aligned::room;
@@ -38,13 +38,7 @@ impl<T: Element> Kernel<T> for InputTransform<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        match self.tiling.size {
-            TileSize::Two => self.all::<S, Four, Four, 4, 4>(simd),
-            TileSize::Four | TileSize::Five => self.all::<S, Six, Six, 6, 6>(simd),
-            TileSize::Strided => self.all::<S, Strided, Strided, 9, 9>(simd),
-            TileSize::Row => self.all::<S, One, Six, 1, 6>(simd),
-            TileSize::Column => self.all::<S, Six, One, 6, 1>(simd),
-        }
+        with_inputs!(self.tiling.size, self.all::<S>(simd))
     }
 }
 
@@ -55,7 +49,7 @@ impl<T: Element> InputTransform<'_, T> {
         let len = channels.len().next_multiple_of(LINE);
         let whole = [channels.len(), all].iter().all(|count| count.is_multiple_of(LINE));
         let Slice { term_stride, tile_stride, .. } = self.slice;
-        let (width, [down, right]) = (self.tiling.geometry.cols.input, self.tiling.steps());
+        let (width, [down, right]) = (self.tiling.geometry.cols.input, self.tiling.steps);
         for (index, out) in self.out.chunks_exact_mut(tile_stride).enumerate() {
             let tile = self.first + index;
             let (values, strides) = match if whole { inside::<N, L>(self.tiling, tile) } else { None } {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::TileSize;
-use super::points::{Four, One, Six, Strided, Taps};
+use super::points::{FivePoints, FourPoints, OnePoint, SixPoints, Taps, with_taps};
 use crate::Element;
 use crate::geometry::Geometry2d;
 use crate::kernels::aligned::{line_len, room};
@@ -221,14 +221,7 @@ impl<T: Element> Kernel<T> for Transform<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        match self.size {
-            TileSize::Two => self.all::<S, Four, Four, 4, 4, 3, 3>(simd),
-            TileSize::Four => self.all::<S, Six, Six, 6, 6, 3, 3>(simd),
-            TileSize::Strided => self.all::<S, Strided, Strided, 9, 9, 3, 3>(simd),
-            TileSize::Five => self.all::<S, Six, Six, 6, 6, 5, 5>(simd),
-            TileSize::Row => self.all::<S, One, Six, 1, 6, 1, 3>(simd),
-            TileSize::Column => self.all::<S, Six, One, 6, 1, 3, 1>(simd),
-        }
+        with_taps!(self.size, self.all::<S>(simd))
     }
 }
 

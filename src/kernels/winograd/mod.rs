@@ -36,8 +36,8 @@ pub(crate) enum TileSize {
     /// 4x4 outputs of 3x3 that moves by two, from 9x9 inputs: 81 products for 144.
     Strided,
     /// 2x2 outputs of 5x5, from 6x6 inputs: 36 products for 100.
-    Five,
-    /// Four outputs beside each other of 1x3, from as many as six inputs: 6 products for 12.
+    TwoOfFive,
+    /// Four outputs beside each other of 1x3, from six inputs: 6 products for 12.
     Row,
     /// The same of 3x1, below each other.
     Column,
@@ -56,7 +56,7 @@ impl Side {
     const TWO: Self = Side { outputs: 2, taps: 3, stride: 1 };
     const FOUR: Self = Side { outputs: 4, taps: 3, stride: 1 };
     const STRIDED: Self = Side { outputs: 4, taps: 3, stride: 2 };
-    const FIVE: Self = Side { outputs: 2, taps: 5, stride: 1 };
+    const TWO_OF_FIVE: Self = Side { outputs: 2, taps: 5, stride: 1 };
 
     /// The inputs, and the terms: as many.
     fn inputs(self) -> usize {
@@ -69,8 +69,14 @@ impl Side {
 }
 
 impl TileSize {
-    const ALL: [Self; 6] =
-        [TileSize::Two, TileSize::Four, TileSize::Strided, TileSize::Five, TileSize::Row, TileSize::Column];
+    const ALL: [Self; 6] = [
+        TileSize::Two,
+        TileSize::Four,
+        TileSize::Strided,
+        TileSize::TwoOfFive,
+        TileSize::Row,
+        TileSize::Column,
+    ];
 
     /// How many there are.
     pub(crate) const COUNT: usize = Self::ALL.len();
@@ -81,7 +87,7 @@ impl TileSize {
             TileSize::Two => [Side::TWO; 2],
             TileSize::Four => [Side::FOUR; 2],
             TileSize::Strided => [Side::STRIDED; 2],
-            TileSize::Five => [Side::FIVE; 2],
+            TileSize::TwoOfFive => [Side::TWO_OF_FIVE; 2],
             TileSize::Row => [Side::ONE, Side::FOUR],
             TileSize::Column => [Side::FOUR, Side::ONE],
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::TileSize;
 use super::kernel::GROUP;
-use super::points::{Four, One, Outputs, Six, Strided};
+use super::points::{FivePoints, FourPoints, OnePoint, Outputs, SixPoints, with_outputs};
 use super::tiling::Tiling;
 use crate::Element;
 use crate::kernels::disjoint::Rows;
@@ -49,14 +49,7 @@ impl<T: Element> Kernel<T> for OutputTransform<'_, '_, T> {
 impl<T: Element> OutputTransform<'_, '_, T> {
     #[inline(always)]
     fn of_size<S: Simd<T>, const ADDS: bool>(self, simd: S) {
-        match self.tiling.size {
-            TileSize::Two => self.all::<S, Four, Four, 2, 2, 4, 4, ADDS>(simd),
-            TileSize::Four => self.all::<S, Six, Six, 4, 4, 6, 6, ADDS>(simd),
-            TileSize::Strided => self.all::<S, Strided, Strided, 4, 4, 5, 5, ADDS>(simd),
-            TileSize::Five => self.all::<S, Six, Six, 2, 2, 6, 6, ADDS>(simd),
-            TileSize::Row => self.all::<S, One, Six, 1, 4, 1, 6, ADDS>(simd),
-            TileSize::Column => self.all::<S, Six, One, 4, 1, 6, 1, ADDS>(simd),
-        }
+        with_outputs!(self.tiling.size, self.all::<S, ADDS>(simd))
     }
 
     #[inline(always)]
@@ -107,7 +100,7 @@ impl<T: Element> OutputTransform<'_, '_, T> {
     ) {
         let OutputTransform { tiling, after, out, .. } = self;
         let [_, _, width, depth] = tiling.geometry.output_shape();
-        let [down, right] = tiling.steps();
+        let [down, right] = tiling.steps;
         let columns = filters.start - out.filters.start..filters.end - out.filters.start;
         if ADDS {
             for (i, outputs) in outputs.iter_mut().enumerate() {
@@ -146,7 +139,7 @@ impl<T: Element> OutputTransform<'_, '_, T> {
     ) {
         let OutputTransform { tiling, after, out, .. } = self;
         let [_, _, width, depth] = tiling.geometry.output_shape();
-        let [down, right] = tiling.steps();
+        let [down, right] = tiling.steps;
         let columns = filters.start - out.filters.start..filters.end - out.filters.start;
         for (i, outputs) in outputs.into_iter().enumerate().take(rows) {
             for (j, value) in outputs.into_iter().enumerate().take(cols) {

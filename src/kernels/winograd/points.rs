@@ -23,6 +23,56 @@
 use crate::Element;
 use crate::kernels::simd::{Simd, unrolled};
 
+/// Calls a method with the transforms [`Inputs`] of a tile's rows and columns, and their numbers of terms.
+macro_rules! with_inputs {
+    ($size:expr, $this:ident.$method:ident::<$simd:ty>($($argument:expr),*)) => {
+        match $size {
+            TileSize::Two => $this.$method::<$simd, FourPoints, FourPoints, 4, 4>($($argument),*),
+            TileSize::Four | TileSize::TwoOfFive => {
+                $this.$method::<$simd, SixPoints, SixPoints, 6, 6>($($argument),*)
+            }
+            TileSize::Strided => $this.$method::<$simd, FivePoints, FivePoints, 9, 9>($($argument),*),
+            TileSize::Row => $this.$method::<$simd, OnePoint, SixPoints, 1, 6>($($argument),*),
+            TileSize::Column => $this.$method::<$simd, SixPoints, OnePoint, 6, 1>($($argument),*),
+        }
+    };
+}
+pub(super) use with_inputs;
+
+/// The same with [`Taps`], and their numbers of terms and of taps.
+macro_rules! with_taps {
+    ($size:expr, $this:ident.$method:ident::<$simd:ty>($($argument:expr),*)) => {
+        match $size {
+            TileSize::Two => $this.$method::<$simd, FourPoints, FourPoints, 4, 4, 3, 3>($($argument),*),
+            TileSize::Four => $this.$method::<$simd, SixPoints, SixPoints, 6, 6, 3, 3>($($argument),*),
+            TileSize::Strided => $this.$method::<$simd, FivePoints, FivePoints, 9, 9, 3, 3>($($argument),*),
+            TileSize::TwoOfFive => $this.$method::<$simd, SixPoints, SixPoints, 6, 6, 5, 5>($($argument),*),
+            TileSize::Row => $this.$method::<$simd, OnePoint, SixPoints, 1, 6, 1, 3>($($argument),*),
+            TileSize::Column => $this.$method::<$simd, SixPoints, OnePoint, 6, 1, 3, 1>($($argument),*),
+        }
+    };
+}
+pub(super) use with_taps;
+
+/// The same with [`Outputs`], and their numbers of outputs and of points; and a flag, if there is one.
+macro_rules! with_outputs {
+    ($size:expr, $this:ident.$method:ident::<$simd:ty $(, $flag:ident)?>($($argument:expr),*)) => {
+        match $size {
+            TileSize::Two => $this.$method::<$simd, FourPoints, FourPoints, 2, 2, 4, 4 $(, $flag)?>($($argument),*),
+            TileSize::Four => $this.$method::<$simd, SixPoints, SixPoints, 4, 4, 6, 6 $(, $flag)?>($($argument),*),
+            TileSize::Strided => {
+                $this.$method::<$simd, FivePoints, FivePoints, 4, 4, 5, 5 $(, $flag)?>($($argument),*)
+            }
+            TileSize::TwoOfFive => {
+                $this.$method::<$simd, SixPoints, SixPoints, 2, 2, 6, 6 $(, $flag)?>($($argument),*)
+            }
+            TileSize::Row => $this.$method::<$simd, OnePoint, SixPoints, 1, 4, 1, 6 $(, $flag)?>($($argument),*),
+            TileSize::Column => $this.$method::<$simd, SixPoints, OnePoint, 4, 1, 6, 1 $(, $flag)?>($($argument),*),
+        }
+    };
+}
+pub(super) use with_outputs;
+
 /// The transform of one axis' inputs into `N` terms, as many.
 pub(super) trait Inputs<const N: usize> {
     /// `B^T` times a vector.
@@ -47,17 +97,17 @@ pub(super) trait Outputs<const M: usize, const P: usize> {
     fn gradient<T: Element, S: Simd<T>>(simd: S, y: [S::V; M]) -> [S::V; P];
 }
 
-/// One output of one tap: its point is infinity.
-pub(super) struct One;
+/// OnePoint output of one tap: its point is infinity.
+pub(super) struct OnePoint;
 
-impl Inputs<1> for One {
+impl Inputs<1> for OnePoint {
     #[inline(always)]
     fn input<T: Element, S: Simd<T>>(_: S, d: [S::V; 1]) -> [S::V; 1] {
         d
     }
 }
 
-impl Taps<1, 1> for One {
+impl Taps<1, 1> for OnePoint {
     #[inline(always)]
     fn kernel<T: Element, S: Simd<T>>(_: S, taps: [S::V; 1]) -> [S::V; 1] {
         taps
@@ -69,7 +119,7 @@ impl Taps<1, 1> for One {
     }
 }
 
-impl Outputs<1, 1> for One {
+impl Outputs<1, 1> for OnePoint {
     #[inline(always)]
     fn output<T: Element, S: Simd<T>>(_: S, m: [S::V; 1]) -> [S::V; 1] {
         m
@@ -81,17 +131,17 @@ impl Outputs<1, 1> for One {
     }
 }
 
-/// Four points, for 2 outputs of 3 taps: 0, 1, -1 and infinity.
-pub(super) struct Four;
+/// FourPoints points, for 2 outputs of 3 taps: 0, 1, -1 and infinity.
+pub(super) struct FourPoints;
 
-impl Inputs<4> for Four {
+impl Inputs<4> for FourPoints {
     #[inline(always)]
     fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; 4]) -> [S::V; 4] {
         [simd.sub(d[2], d[0]), simd.add(d[2], d[1]), simd.sub(d[2], d[1]), simd.sub(d[3], d[1])]
     }
 }
 
-impl Taps<4, 3> for Four {
+impl Taps<4, 3> for FourPoints {
     #[inline(always)]
     fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; 3]) -> [S::V; 4] {
         let zero = simd.mul(taps[0], simd.splat(T::of(-1.0)));
@@ -107,7 +157,7 @@ impl Taps<4, 3> for Four {
     }
 }
 
-impl Outputs<2, 4> for Four {
+impl Outputs<2, 4> for FourPoints {
     #[inline(always)]
     fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 4]) -> [S::V; 2] {
         let (sum, difference) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
@@ -120,10 +170,10 @@ impl Outputs<2, 4> for Four {
     }
 }
 
-/// Six points, for 4 outputs of 3 taps or 2 outputs of 5: 0, 3/4, -3/4, 3/2, -3/2 and infinity.
-pub(super) struct Six;
+/// SixPoints points, for 4 outputs of 3 taps or 2 outputs of 5: 0, 3/4, -3/4, 3/2, -3/2 and infinity.
+pub(super) struct SixPoints;
 
-impl Six {
+impl SixPoints {
     const PAIRS: Pairs = Pairs { p: 0.75, q: 1.5 };
     /// `1 / f[0](0)`
     const SCALE: f64 = 1.0 / Self::PAIRS.squares()[0] / Self::PAIRS.squares()[1];
@@ -135,7 +185,7 @@ impl Six {
     }
 }
 
-impl Inputs<6> for Six {
+impl Inputs<6> for SixPoints {
     #[inline(always)]
     fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; 6]) -> [S::V; 6] {
         let (pairs, [p2, q2]) = (Self::PAIRS, Self::PAIRS.squares());
@@ -147,7 +197,7 @@ impl Inputs<6> for Six {
     }
 }
 
-impl<const K: usize> Taps<6, K> for Six {
+impl<const K: usize> Taps<6, K> for SixPoints {
     #[inline(always)]
     fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; K]) -> [S::V; 6] {
         let [of_p, of_q] = const { Self::rows() };
@@ -167,7 +217,7 @@ impl<const K: usize> Taps<6, K> for Six {
     }
 }
 
-impl Outputs<4, 6> for Six {
+impl Outputs<4, 6> for SixPoints {
     #[inline(always)]
     fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 6]) -> [S::V; 4] {
         Self::PAIRS.output(simd, Some(m[0]), [m[1], m[2], m[3], m[4]], m[5])
@@ -180,7 +230,7 @@ impl Outputs<4, 6> for Six {
     }
 }
 
-impl Outputs<2, 6> for Six {
+impl Outputs<2, 6> for SixPoints {
     #[inline(always)]
     fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 6]) -> [S::V; 2] {
         let [p, q] = [Self::PAIRS.p, Self::PAIRS.q].map(|x| simd.splat(T::of(x)));
@@ -198,13 +248,13 @@ impl Outputs<2, 6> for Six {
 
 /// 4 outputs of a window of 3 taps that moves by two: points 1/2, -1/2, 5/4, -5/4 and infinity. Terms 0 to 4 are those of the even
 /// inputs, 5 to 8 those of the odd ones.
-pub(super) struct Strided;
+pub(super) struct FivePoints;
 
-impl Strided {
+impl FivePoints {
     const PAIRS: Pairs = Pairs { p: 0.5, q: 1.25 };
 }
 
-impl Inputs<9> for Strided {
+impl Inputs<9> for FivePoints {
     #[inline(always)]
     fn input<T: Element, S: Simd<T>>(simd: S, d: [S::V; 9]) -> [S::V; 9] {
         let (pairs, [p2, q2]) = (Self::PAIRS, Self::PAIRS.squares());
@@ -216,7 +266,7 @@ impl Inputs<9> for Strided {
     }
 }
 
-impl Taps<9, 3> for Strided {
+impl Taps<9, 3> for FivePoints {
     #[inline(always)]
     fn kernel<T: Element, S: Simd<T>>(simd: S, taps: [S::V; 3]) -> [S::V; 9] {
         let times = |tap, x| simd.mul(tap, simd.splat(T::of(x)));
@@ -245,7 +295,7 @@ impl Taps<9, 3> for Strided {
     }
 }
 
-impl Outputs<4, 5> for Strided {
+impl Outputs<4, 5> for FivePoints {
     #[inline(always)]
     fn output<T: Element, S: Simd<T>>(simd: S, m: [S::V; 5]) -> [S::V; 4] {
         Self::PAIRS.output(simd, None, [m[0], m[1], m[2], m[3]], m[4])
@@ -465,11 +515,11 @@ mod tests {
 
     #[test]
     fn transforms_come_to_a_convolution_and_to_its_kernels_gradient() {
-        is_a_convolution::<_, 1, 1, 1, 1>(|| One, (&ONE, 1));
-        is_a_convolution::<_, 2, 4, 4, 3>(|| Four, (&FOUR, 1));
-        is_a_convolution::<_, 4, 6, 6, 3>(|| Six, (&SIX, 1));
-        is_a_convolution::<_, 2, 6, 6, 5>(|| Six, (&SIX, 1));
-        is_a_convolution::<_, 4, 5, 9, 3>(|| Strided, (&STRIDED, 2));
+        is_a_convolution::<_, 1, 1, 1, 1>(|| OnePoint, (&ONE, 1));
+        is_a_convolution::<_, 2, 4, 4, 3>(|| FourPoints, (&FOUR, 1));
+        is_a_convolution::<_, 4, 6, 6, 3>(|| SixPoints, (&SIX, 1));
+        is_a_convolution::<_, 2, 6, 6, 5>(|| SixPoints, (&SIX, 1));
+        is_a_convolution::<_, 4, 5, 9, 3>(|| FivePoints, (&STRIDED, 2));
     }
 
     /// The coefficients of `product over points of (x - p)`, the constant first.
@@ -540,10 +590,10 @@ mod tests {
 
     #[test]
     fn transforms_are_those_of_their_points() {
-        follows_the_definition::<_, 1, 1, 1>(|| One, &ONE);
-        follows_the_definition::<_, 2, 4, 4>(|| Four, &FOUR);
-        follows_the_definition::<_, 4, 6, 6>(|| Six, &SIX);
-        follows_the_definition::<_, 2, 6, 6>(|| Six, &SIX);
-        follows_the_definition::<_, 4, 5, 9>(|| Strided, &STRIDED);
+        follows_the_definition::<_, 1, 1, 1>(|| OnePoint, &ONE);
+        follows_the_definition::<_, 2, 4, 4>(|| FourPoints, &FOUR);
+        follows_the_definition::<_, 4, 6, 6>(|| SixPoints, &SIX);
+        follows_the_definition::<_, 2, 6, 6>(|| SixPoints, &SIX);
+        follows_the_definition::<_, 4, 5, 9>(|| FivePoints, &STRIDED);
     }
 }

@@ -63,8 +63,8 @@ fn geometries() -> impl Strategy<Value = Geometry2d> {
         4 => (Just((3, 3)), Just(1), dilation()),
         1 => (Just((3, 3)), Just(2), Just((1, 1))),
         2 => (Just((5, 5)), Just(1), dilation()),
-        1 => (Just((1, 3)), Just(1), (Just(1), 1..3_usize)),
-        1 => (Just((3, 1)), Just(1), (1..3_usize, Just(1))),
+        1 => (Just((1, 3)), Just(1), (1..3_usize, 1..3_usize)),
+        1 => (Just((3, 1)), Just(1), (1..3_usize, 1..3_usize)),
     ];
     (1..3_usize, size(1..14), size(1..40), sides, window).prop_filter_map(
         "the window is larger than the input",
@@ -87,7 +87,7 @@ fn tiles(geometry: &Geometry2d) -> impl Iterator<Item = (TileSize, [f64; 2])> + 
         (TileSize::Two, [8.0, 8.0]),
         (TileSize::Four, [24.0, 24.0]),
         (TileSize::Strided, [8.0, 8.0]),
-        (TileSize::Five, [24.0, 32.0]),
+        (TileSize::TwoOfFive, [24.0, 32.0]),
         (TileSize::Row, [16.0, 16.0]),
         (TileSize::Column, [16.0, 16.0]),
     ];
@@ -98,7 +98,8 @@ fn tiles(geometry: &Geometry2d) -> impl Iterator<Item = (TileSize, [f64; 2])> + 
 fn whole_tiles(geometry: &Geometry2d, sides: [usize; 2]) -> Geometry2d {
     let mut whole = *geometry;
     for (axis, side) in [&mut whole.rows, &mut whole.cols].into_iter().zip(sides) {
-        let more = axis.output.next_multiple_of(side * axis.dilation) - axis.output;
+        let step = if axis.kernel > 1 { axis.dilation } else { 1 };
+        let more = axis.output.next_multiple_of(side * step) - axis.output;
         (axis.output, axis.pad_after) = (axis.output + more, axis.pad_after + more * axis.stride);
     }
     whole
@@ -110,8 +111,12 @@ fn largest_of_tiles(sizes: &[f64], whole: &Geometry2d, geometry: &Geometry2d, si
         let [_, height, width, depth] = geometry.output_shape();
         let (row, col) = (index / depth / width, index / depth % width);
         let [(down, row_phase), (right, col_phase)] =
-            [(geometry.rows.dilation, row % height, sides[0]), (geometry.cols.dilation, col, sides[1])]
-                .map(|(dilation, at, side)| (at / (side * dilation), at % dilation));
+            [(geometry.rows, row % height, sides[0]), (geometry.cols, col, sides[1])].map(
+                |(axis, at, side)| {
+                    let step = if axis.kernel > 1 { axis.dilation } else { 1 };
+                    (at / (side * step), at % step)
+                },
+            );
         (row / height, (down, row_phase), (right, col_phase), index % depth)
     };
     let mut largest = std::collections::HashMap::new();
@@ -126,7 +131,7 @@ proptest! {
     // The same layers in every run: the bound is one of probability. Of 20,000 layers that move by one the worst was at 0.997
     // of it, of 6,000 dilated and strided ones, too, at 0.813, and of the strided ones among these at 0.606. Of some 2,500 and 1,300
     // layers of 5x5 and of one row or column, it was at 0.565 and at 0.640.
-    #![proptest_config(ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 160, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
     #[test]
     fn stays_within_the_error_bound(geometry in geometries()) {
         let x = numbers(len(geometry.input_shape()), 1);
@@ -181,38 +186,49 @@ fn gradient_reference(x: &[f32], grad: &[f32], geometry: &Geometry2d) -> (Vec<f6
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(2), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 160, rng_seed: RngSeed::Fixed(2), ..ProptestConfig::default() })]
     #[test]
     fn kernel_gradients_stay_within_the_error_bound(geometry in geometries()) {
-        let x = numbers(len(geometry.input_shape()), 1);
-        let grad = numbers(len(geometry.output_shape()), 4);
-        let (want, sizes) = gradient_reference(&x, &grad, &geometry);
-        let [kh, kw, in_channels, filters] = geometry.kernel_shape();
-        let channels = in_channels * filters;
-        // Sums of few products hardly average their rounding errors out; and most of the inputs of a strided tile with few
-        // outputs, which are never chosen for it, are in no product, but in the errors.
-        let few = match geometry.rows.stride {
-            _ if geometry.multiplications() >= 64 * want.len() as u64 => 1.0,
-            1 => 2.0,
-            _ => 8.0,
-        };
-        for (size, [_, factor]) in tiles(&geometry) {
-            let count = Tiling::new(&geometry, size).tiles();
-            let blocks = Summing { block: 5, pieces: None };
-            let pieces = Summing { block: 3, pieces: Some(count.min(4)) };
-            for summing in [Summing::new::<f32>(&geometry, size), blocks, pieces] {
-                let mut out = vec![f32::NAN; want.len() + filters];
-                sum_up(&x, &grad, &geometry, (size, summing), &mut out);
-                for (filter, got) in out.split_off(want.len()).into_iter().enumerate() {
-                    let grads = grad.iter().skip(filter).step_by(filters).map(|&g| f64::from(g));
-                    let (want, sum) = grads.fold((0.0, 0.0), |(sum, size), g| (sum + g, size + g.abs()));
-                    prop_assert!((f64::from(got) - want).abs() <= 2_f64.powi(-24) * 8.0 * sum);
-                }
-                for (index, (got, want)) in out.iter().zip(&want).enumerate() {
-                    let size = (0..kh * kw).map(|tap| sizes[tap * channels + index % channels]).fold(0.0, f64::max);
-                    let bound = 2_f64.powi(-24) * (few * factor * size + want.abs());
-                    prop_assert!((f64::from(*got) - want).abs() <= bound, "{got} for {want} in {geometry:?}");
-                }
+        gradient_is_within_the_bound(&geometry);
+    }
+}
+
+#[test]
+fn gradients_of_long_rows_stay_within_the_error_bound() {
+    let window = Window2d::new((1, 3)).padding(Padding::Same);
+    gradient_is_within_the_bound(&window.conv(&[2, 1, 601, 20], &[1, 3, 20, 35]).unwrap());
+}
+
+fn gradient_is_within_the_bound(geometry: &Geometry2d) {
+    let x = numbers(len(geometry.input_shape()), 1);
+    let grad = numbers(len(geometry.output_shape()), 4);
+    let (want, sizes) = gradient_reference(&x, &grad, geometry);
+    let [kh, kw, in_channels, filters] = geometry.kernel_shape();
+    let channels = in_channels * filters;
+    // Sums of few products hardly average their rounding errors out; and most of the inputs of a strided tile with few
+    // outputs, which are never chosen for it, are in no product, but in the errors.
+    let few = match geometry.rows.stride {
+        _ if geometry.multiplications() >= 64 * want.len() as u64 => 1.0,
+        1 => 2.0,
+        _ => 8.0,
+    };
+    for (size, [_, factor]) in tiles(geometry) {
+        let count = Tiling::new(geometry, size).tiles();
+        let blocks = Summing { block: 5, pieces: None };
+        let pieces = Summing { block: 3, pieces: Some(count.min(4)) };
+        for summing in [Summing::new::<f32>(geometry, size), blocks, pieces] {
+            let mut out = vec![f32::NAN; want.len() + filters];
+            sum_up(&x, &grad, geometry, (size, summing), &mut out);
+            for (filter, got) in out.split_off(want.len()).into_iter().enumerate() {
+                let grads = grad.iter().skip(filter).step_by(filters).map(|&g| f64::from(g));
+                let (want, sum) = grads.fold((0.0, 0.0), |(sum, size), g| (sum + g, size + g.abs()));
+                assert!((f64::from(got) - want).abs() <= 2_f64.powi(-24) * 8.0 * sum);
+            }
+            for (index, (got, want)) in out.iter().zip(&want).enumerate() {
+                let size =
+                    (0..kh * kw).map(|tap| sizes[tap * channels + index % channels]).fold(0.0, f64::max);
+                let bound = 2_f64.powi(-24) * (few * factor * size + want.abs());
+                assert!((f64::from(*got) - want).abs() <= bound, "{got} for {want} in {geometry:?}");
             }
         }
     }
@@ -238,7 +254,7 @@ fn layers() -> impl Iterator<Item = Geometry2d> {
         (1, 15, 14, 96, 80, square(3), (2, 1)),
         (3, 33, 20, 33, 17, square(3), (2, 1)),
         (1, 24, 23, 450, 6, square(3), (2, 1)),
-        // Of other kernels; rows of several bands, the last of which is not full.
+        // Of other kernels.
         (2, 13, 11, 70, 65, square(5), (1, 1)),
         (1, 14, 13, 96, 80, square(5), (1, 2)),
         (2, 3, 601, 48, 40, [1, 3], (1, 1)),

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::TileSize;
-use super::blocking::MANY_TILES;
 use crate::geometry::{Geometry2d, WindowAxis};
 
 /// The output of a convolution as tiles, band by band and image by image. The last tiles of a band, and of an image, may reach over
@@ -11,7 +10,7 @@ use crate::geometry::{Geometry2d, WindowAxis};
 ///
 /// Of a dilated window, outputs meet only every `dilation`-th input: they fall into `dilation x dilation` phases, each a
 /// plain convolution of its own. A tile is of one phase, its outputs lie `dilation` apart; a *band* is one row of the tiles
-/// of all phases, and so whole rows of the output. Only a row of tiles of one output's height may make several bands.
+/// of all phases, and so whole rows of the output. Only of tiles that are one output high, not dilated, each is a band.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiling {
     pub(super) geometry: Geometry2d,
@@ -23,6 +22,8 @@ pub(super) struct Tiling {
     in_row: usize,
     /// Tiles of a band.
     pub(super) cols: usize,
+    /// From an output of a tile to the next below it and beside it.
+    pub(super) steps: [usize; 2],
     /// Phases of rows, and of columns.
     phases: [usize; 2],
 }
@@ -37,15 +38,17 @@ pub(super) struct Place {
 
 impl Tiling {
     pub(super) fn new(geometry: &Geometry2d, size: TileSize) -> Self {
-        let sides = size.sides().map(|side| side.outputs);
+        let sides = size.sides();
         let axes = [geometry.rows, geometry.cols];
-        let tiles = |side: usize| axes[side].output.div_ceil(sides[side] * axes[side].dilation);
+        // One tap has no dilation.
+        let steps = [0, 1].map(|i| if sides[i].taps > 1 { axes[i].dilation } else { 1 });
+        let sides = sides.map(|side| side.outputs);
+        let [rows, cols] = [0, 1].map(|i| axes[i].output.div_ceil(sides[i] * steps[i]));
         // There are no more phases than outputs.
-        let phases = axes.map(|axis| axis.dilation.min(axis.output).max(1));
-        let cols = tiles(1) * phases[0] * phases[1];
-        let in_row = if sides[0] == 1 && phases == [1, 1] { cols.div_ceil(MANY_TILES).max(1) } else { 1 };
-        let (bands, cols) = (tiles(0) * in_row, cols.div_ceil(in_row));
-        Tiling { geometry: *geometry, size, sides, bands, in_row, cols, phases }
+        let phases = [0, 1].map(|i| steps[i].min(axes[i].output).max(1));
+        let single = sides[0] == 1 && steps == [1, 1];
+        let (in_row, cols) = if single { (cols, 1) } else { (1, cols * phases[0] * phases[1]) };
+        Tiling { geometry: *geometry, size, sides, bands: rows * in_row, in_row, cols, steps, phases }
     }
 
     /// The bands of all images.
@@ -58,18 +61,12 @@ impl Tiling {
         self.bands() * self.cols
     }
 
-    /// From an output of a tile to the next below it and beside it.
-    #[inline(always)]
-    pub(super) fn steps(&self) -> [usize; 2] {
-        [self.geometry.rows.dilation, self.geometry.cols.dilation]
-    }
-
     /// Where tile `tile` lies.
     #[inline(always)]
     pub(super) fn place(&self, tile: usize) -> Place {
         let (band, tile) = (tile / self.cols, tile % self.cols);
         let (image, band) = (band / self.bands, band % self.bands);
-        let ([height, width], [down, right], [above, beside]) = (self.sides, self.steps(), self.phases);
+        let ([height, width], [down, right], [above, beside]) = (self.sides, self.steps, self.phases);
         if [down, right] == [1, 1] {
             let (row, part) = (band / self.in_row, band % self.in_row);
             return Place { image, row: row * height, col: (part * self.cols + tile) * width };
@@ -82,7 +79,7 @@ impl Tiling {
     /// The positions of the output, counted through all images, in the bands before `band`.
     pub(super) fn positions_before(&self, band: usize) -> usize {
         let Geometry2d { rows, cols, .. } = self.geometry;
-        let ([height, width], [down, _]) = (self.sides, self.steps());
+        let ([height, width], [down, _]) = (self.sides, self.steps);
         let (image, band) = (band / self.bands, band % self.bands);
         let (row, part) = (band / self.in_row, band % self.in_row);
         let row = (row * height * down).min(rows.output);
@@ -99,13 +96,15 @@ impl Tiling {
     #[inline(always)]
     pub(super) fn covered(&self, place: Place) -> (usize, usize) {
         let Geometry2d { rows, cols, .. } = self.geometry;
-        (self.sides[0].min(left(rows, place.row)), self.sides[1].min(left(cols, place.col)))
+        let left = |axis: WindowAxis, step, first| left(axis.output, step, first);
+        let [down, right] = self.steps;
+        (self.sides[0].min(left(rows, down, place.row)), self.sides[1].min(left(cols, right, place.col)))
     }
 }
 
-/// How many outputs from `first` on belong to one phase.
+/// How many of so many outputs, from `first` on, belong to one phase.
 #[inline(always)]
-fn left(axis: WindowAxis, first: usize) -> usize {
-    let left = axis.output.saturating_sub(first);
-    if axis.dilation == 1 { left } else { left.div_ceil(axis.dilation) }
+fn left(outputs: usize, step: usize, first: usize) -> usize {
+    let left = outputs.saturating_sub(first);
+    if step == 1 { left } else { left.div_ceil(step) }
 }
