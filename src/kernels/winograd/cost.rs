@@ -2,6 +2,7 @@
 
 use super::blocking::{Blocking, MANY_TILES};
 use super::gradient::Summing;
+use super::input::LINE;
 use super::tiling::Tiling;
 use super::{Side, TileSize};
 use crate::geometry::{Geometry2d, WindowAxis};
@@ -17,6 +18,8 @@ struct Costs {
     input: f64,
     /// To transform a filter of a tile back.
     output: f64,
+    /// To transform the gradient of a filter of a tile.
+    gradient: f64,
     /// To transform the weights of a channel and filter.
     kernel: f64,
     /// To transform the sums of a channel and filter back into a kernel's gradient.
@@ -27,11 +30,28 @@ struct Costs {
 }
 
 const COSTS: [Costs; TileSize::COUNT] = [
-    Costs { input: 190.0, output: 85.0, kernel: 300.0, sums: 300.0, reading: 1.0, size: TileSize::Two },
-    Costs { input: 600.0, output: 340.0, kernel: 400.0, sums: 550.0, reading: 1.0, size: TileSize::Four },
+    Costs {
+        input: 190.0,
+        output: 85.0,
+        gradient: 85.0,
+        kernel: 300.0,
+        sums: 300.0,
+        reading: 1.0,
+        size: TileSize::Two,
+    },
+    Costs {
+        input: 600.0,
+        output: 340.0,
+        gradient: 340.0,
+        kernel: 400.0,
+        sums: 550.0,
+        reading: 1.0,
+        size: TileSize::Four,
+    },
     Costs {
         input: 1860.0,
         output: 300.0,
+        gradient: 300.0,
         kernel: 1700.0,
         sums: 600.0,
         reading: 0.2,
@@ -40,13 +60,30 @@ const COSTS: [Costs; TileSize::COUNT] = [
     Costs {
         input: 600.0,
         output: 130.0,
+        gradient: 340.0,
         kernel: 700.0,
         sums: 700.0,
         reading: 1.0,
         size: TileSize::TwoOfFive,
     },
-    Costs { input: 60.0, output: 80.0, kernel: 60.0, sums: 80.0, reading: 1.0, size: TileSize::Row },
-    Costs { input: 60.0, output: 80.0, kernel: 60.0, sums: 80.0, reading: 1.0, size: TileSize::Column },
+    Costs {
+        input: 60.0,
+        output: 80.0,
+        gradient: 80.0,
+        kernel: 60.0,
+        sums: 80.0,
+        reading: 1.0,
+        size: TileSize::Row,
+    },
+    Costs {
+        input: 60.0,
+        output: 80.0,
+        gradient: 80.0,
+        kernel: 60.0,
+        sums: 80.0,
+        reading: 1.0,
+        size: TileSize::Column,
+    },
 ];
 /// What a multiplication costs in the kernel's gradient as plain sums.
 const GRADIENT_PRODUCT: f64 = 1.15;
@@ -54,6 +91,8 @@ const GRADIENT_PRODUCT: f64 = 1.15;
 /// `PRODUCT`.
 const START: f64 = 10.0;
 const PRODUCT: f64 = 1.15;
+/// Over fewer channels, errors hardly average out, and a kernel's gradient has too few rows.
+const FEW_CHANNELS: usize = 8;
 /// Winograd's transform costs accuracy and memory: it must gain as much as this.
 const GAIN: f64 = 1.15;
 
@@ -90,6 +129,7 @@ fn suits(geometry: &Geometry2d, size: TileSize) -> bool {
     geometry.accuracy == Accuracy::Fast
         && axes.all(plain)
         && geometry.groups == 1
+        && geometry.in_channels >= FEW_CHANNELS
         && is_shared(geometry, size)
 }
 
@@ -128,7 +168,12 @@ impl Costs {
     fn of_tiles(&self, geometry: &Geometry2d) -> f64 {
         let [channels, filters] = [geometry.in_channels, geometry.out_channels].map(|n| n as f64);
         let products = PRODUCT * self.size.terms() as f64 * (channels + START) * filters;
-        self.tiles(geometry) * (products + channels * self.input + filters * self.output)
+        self.tiles(geometry) * (products + self.input(geometry) + filters * self.output)
+    }
+
+    /// The cost of the transform of a tile's input, which takes whole lines of channels.
+    fn input(&self, geometry: &Geometry2d) -> f64 {
+        (geometry.in_channels as f64 / LINE as f64).ceil() * LINE as f64 * self.input
     }
 
     fn tiles(&self, geometry: &Geometry2d) -> f64 {
@@ -142,7 +187,7 @@ impl Costs {
         let [tiles, blocks, backs] = [tiles, blocks, backs].map(|n| n as f64);
         let products = PRODUCT * self.size.terms() as f64 * (tiles + blocks * START) * channels * filters;
         products
-            + tiles * (channels * self.input + filters * self.output)
+            + tiles * (self.input(geometry) + filters * self.gradient)
             + backs * channels * filters * self.sums
     }
 }
@@ -207,6 +252,18 @@ mod tests {
         };
         assert_eq!(chosen(7, 512), None);
         assert_eq!(chosen(28, 256), Some(TileSize::Four));
+    }
+
+    #[test]
+    fn gradients_over_few_channels_are_plain_sums() {
+        for kernel in [3, 5] {
+            for filters in [32, 100, 1000] {
+                let window = Window2d::new(kernel).padding(Padding::Same);
+                let geometry = window.conv(&[1, 200, 200, 3], &[kernel, kernel, 3, filters]).unwrap();
+                assert_eq!(choose_gradient::<f32>(&geometry), None, "{kernel} {filters}");
+                assert_eq!(choose_once(&geometry), None, "{kernel} {filters}");
+            }
+        }
     }
 
     #[test]

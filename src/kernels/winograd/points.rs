@@ -97,7 +97,7 @@ pub(super) trait Outputs<const M: usize, const P: usize> {
     fn gradient<T: Element, S: Simd<T>>(simd: S, y: [S::V; M]) -> [S::V; P];
 }
 
-/// OnePoint output of one tap: its point is infinity.
+/// One output of one tap: its point is infinity.
 pub(super) struct OnePoint;
 
 impl Inputs<1> for OnePoint {
@@ -131,7 +131,7 @@ impl Outputs<1, 1> for OnePoint {
     }
 }
 
-/// FourPoints points, for 2 outputs of 3 taps: 0, 1, -1 and infinity.
+/// Four points, for 2 outputs of 3 taps: 0, 1, -1 and infinity.
 pub(super) struct FourPoints;
 
 impl Inputs<4> for FourPoints {
@@ -170,7 +170,7 @@ impl Outputs<2, 4> for FourPoints {
     }
 }
 
-/// SixPoints points, for 4 outputs of 3 taps or 2 outputs of 5: 0, 3/4, -3/4, 3/2, -3/2 and infinity.
+/// Six points, for 4 outputs of 3 taps or 2 outputs of 5: 0, 3/4, -3/4, 3/2, -3/2 and infinity.
 pub(super) struct SixPoints;
 
 impl SixPoints {
@@ -246,7 +246,7 @@ impl Outputs<2, 6> for SixPoints {
     }
 }
 
-/// 4 outputs of a window of 3 taps that moves by two: points 1/2, -1/2, 5/4, -5/4 and infinity. Terms 0 to 4 are those of the even
+/// Five points, for 4 outputs of a window of 3 taps that moves by two: 1/2, -1/2, 5/4, -5/4 and infinity. Terms 0 to 4 are those of the even
 /// inputs, 5 to 8 those of the odd ones.
 pub(super) struct FivePoints;
 
