@@ -3,7 +3,7 @@
 //!     cargo run --release --example layer_times -- mobilenet_v1
 //!
 //! knows `digits`, `mobilenet_v1`, `resnet18`, `upscale` and `vgg16`, with random weights and for one picture; by default it takes
-//! `digits`, with `--quick` only a few times. `RAYON_NUM_THREADS=1` keeps it to one thread.
+//! `digits`; with `--quick` it measures but for a moment. `RAYON_NUM_THREADS=1` keeps it to one thread.
 //!
 //! Within the network, a layer's weights and its input are where the other layers have left them. Alone, it is computed again and
 //! again, and finds all that fits in a cache there. Both times are medians.
@@ -36,16 +36,19 @@ fn main() -> Result<()> {
     let picture = Tensor::full(&shape, 0.0)?.map(|_: f32| rng.normal() as f32);
     // Layers are measured and not the way into the thread pool, which a `Sequential` takes once for all of them.
     let mut result = Ok(());
-    rayon::scope(|_| result = measure(&model, &picture, if quick { 3 } else { 100 }));
+    let budget = Duration::from_millis(if quick { 10 } else { 2000 });
+    rayon::scope(|_| result = measure(&model, &picture, budget));
     result
 }
 
-/// Measures every layer so many times, and prints a line for each.
-fn measure(model: &Sequential, picture: &Tensor, rounds: usize) -> Result<()> {
+/// Measures every layer, all of them for as long as `budget` and each for a tenth of it, and prints a line for each.
+fn measure(model: &Sequential, picture: &Tensor, budget: Duration) -> Result<()> {
+    let goes_on = |start: Instant, done: usize, budget| done < 3 || start.elapsed() < budget;
     let mut inputs = vec![picture.clone()];
+    inputs.resize(model.len() + 1, Tensor::default());
     let mut within = vec![Vec::new(); model.len()];
-    for _ in 0..rounds + 1 {
-        inputs.resize(model.len() + 1, Tensor::default());
+    let start = Instant::now();
+    while goes_on(start, within[0].len(), budget) {
         for (i, layer) in model.layers().enumerate() {
             let (input, output) = inputs[i..].split_at_mut(1);
             within[i].push(time(|| layer.forward_into(&input[0], &mut output[0]))?);
@@ -55,8 +58,8 @@ fn measure(model: &Sequential, picture: &Tensor, rounds: usize) -> Result<()> {
     let mut sums = [Duration::ZERO; 2];
     for ((layer, input), mut within) in model.layers().zip(&inputs).zip(within) {
         let mut output = Tensor::default();
-        let mut alone = Vec::new();
-        for _ in 0..rounds + 1 {
+        let (mut alone, start) = (Vec::new(), Instant::now());
+        while goes_on(start, alone.len(), budget / 10) {
             alone.push(time(|| layer.forward_into(input, &mut output))?);
         }
         // The first call packs the weights.
