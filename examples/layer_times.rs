@@ -6,7 +6,8 @@
 //! `digits`; with `--quick` it measures but for a moment. `RAYON_NUM_THREADS=1` keeps it to one thread.
 //!
 //! Within the network, a layer's weights and its input are where the other layers have left them. Alone, it is computed again and
-//! again, and finds all that fits in a cache there. Both times are medians.
+//! again, and finds all that fits in a cache there. All times are medians. The network as a whole may take less: a large convolution
+//! does the pooling after it as well.
 
 #[path = "../benches/support/models.rs"]
 mod models;
@@ -44,34 +45,35 @@ fn main() -> Result<()> {
 /// Measures every layer, all of them for as long as `budget` and each for a tenth of it, and prints a line for each.
 fn measure(model: &Sequential, picture: &Tensor, budget: Duration) -> Result<()> {
     let goes_on = |start: Instant, done: usize, budget| done < 3 || start.elapsed() < budget;
-    let mut inputs = vec![picture.clone()];
-    inputs.resize(model.len() + 1, Tensor::default());
-    let mut within = vec![Vec::new(); model.len()];
-    let start = Instant::now();
+    let (mut within, start) = (vec![Vec::new(); model.len()], Instant::now());
     while goes_on(start, within[0].len(), budget) {
-        for (i, layer) in model.layers().enumerate() {
-            let (input, output) = inputs[i..].split_at_mut(1);
-            within[i].push(time(|| layer.forward_into(&input[0], &mut output[0]))?);
+        let mut input = picture.clone();
+        for (layer, times) in model.layers().zip(&mut within) {
+            let mut output = Tensor::default();
+            times.push(time(|| layer.forward_into(&input, &mut output))?);
+            input = output;
         }
     }
     println!("layer            input                     within, us   alone, us   alone, GFLOP/s");
-    let mut sums = [Duration::ZERO; 2];
-    for ((layer, input), mut within) in model.layers().zip(&inputs).zip(within) {
-        let mut output = Tensor::default();
-        let (mut alone, start) = (Vec::new(), Instant::now());
+    let (mut input, mut sums) = (picture.clone(), [0.0; 2]);
+    for (layer, within) in model.layers().zip(&mut within) {
+        let (mut alone, mut output, start) = (Vec::new(), Tensor::default(), Instant::now());
         while goes_on(start, alone.len(), budget / 10) {
-            alone.push(time(|| layer.forward_into(input, &mut output))?);
+            alone.push(time(|| layer.forward_into(&input, &mut output))?);
         }
-        // The first call packs the weights.
-        let medians = [&mut within, &mut alone].map(|times| median(&mut times[1..]));
-        let [within, alone] = medians.map(|median| median.as_secs_f64() * 1e6);
+        let [within, alone] = [within, &mut alone].map(|times| median(times));
         let flops = 2.0 * layer.cost(input.shape())?.multiplications as f64;
         let (kind, shape, speed) = (layer.kind(), format!("{:?}", input.shape()), flops / alone / 1e3);
         println!("{kind:<16} {shape:<24} {within:>11.1} {alone:>11.1} {speed:>17.0}");
-        sums = [sums[0] + medians[0], sums[1] + medians[1]];
+        sums = [sums[0] + within, sums[1] + alone];
+        input = output;
     }
-    let [within, alone] = sums.map(|sum| sum.as_secs_f64() * 1e6);
-    println!("{:<41} {within:>11.1} {alone:>11.1}", "all");
+    let (mut whole, mut output, start) = (Vec::new(), Tensor::default(), Instant::now());
+    while goes_on(start, whole.len(), budget) {
+        whole.push(time(|| model.forward_into(picture, &mut output))?);
+    }
+    println!("{:<41} {:>11.1} {:>11.1}", "all, one by one", sums[0], sums[1]);
+    println!("{:<41} {:>11.1}", "the network", median(&mut whole));
     Ok(())
 }
 
@@ -82,8 +84,9 @@ fn time(call: impl FnOnce() -> Result<()>) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// The median of some times.
-fn median(times: &mut [Duration]) -> Duration {
+/// The median of some times, in microseconds; the first call, which packs the weights, does not count.
+fn median(times: &mut [Duration]) -> f64 {
+    let times = &mut times[1..];
     times.sort_unstable();
-    times[times.len() / 2]
+    times[times.len() / 2].as_secs_f64() * 1e6
 }

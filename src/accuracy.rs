@@ -5,7 +5,7 @@
 /// | | rounding, `u = 2^-24` for `f32` | not finite |
 /// |---|---|---|
 /// | `Strict` | `max(8 sqrt(K), 16) u` times `sum of abs(x * w)`, over `K` products: a plain sum | stays in the windows that see it |
-/// | `Fast`, the default | kernels of 3x3, 5x5, 1x3 and 3x1 through Winograd's transform: up to `24 u` times the largest such sum of a tile of at most 4x4 outputs, on average 1.3 to 2 times a plain sum's | may spread over such a tile (of a dilated layer, of outputs that lie as far apart) |
+/// | `Fast`, the default | kernels of 3x3, 5x5, 1x3 and 3x1 through Winograd's transform: up to `24 u` times the largest such sum of a tile of at most 4x4 outputs, on average at most about twice a plain sum's | may spread over such a tile (of a dilated layer, of outputs that lie as far apart) |
 ///
 /// Whole numbers that are small enough are summed exactly under `Strict`.
 ///

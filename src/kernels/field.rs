@@ -198,8 +198,8 @@ impl<'a, T: Element> Field<'a, T> {
             let mut values = scratch.take((above + inside.len() + below) * self.pitch);
             let mut gap = above * self.pitch + before * channels;
             for line in inside {
-                let from = (first_line + line) * cols.source;
-                let from = &source[(from + seen.start) * channels..(from + seen.end) * channels];
+                let first = (first_line + line) * cols.source;
+                let from = &source[(first + seen.start) * channels..(first + seen.end) * channels];
                 let (blank, rest) = values.split_at_mut(gap);
                 let (to, rest) = rest.split_at_mut(from.len());
                 blank.fill(T::zero());

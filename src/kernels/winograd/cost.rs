@@ -12,7 +12,7 @@ use crate::kernels::threads::threads;
 use crate::{Accuracy, Element};
 
 /// What an implementation costs beyond its multiplications, all in multiplications at the processor's best speed.
-/// Those of `Two` and `Four` were measured on Zen 3, their `sums` on Sapphire Rapids and their `kernel` on Zen 5, all others there.
+/// Those of `Two` and `Four` were measured on Zen 3, their `sums` on Sapphire Rapids and their `kernel` on Zen 5, all others on Zen 5.
 struct Costs {
     /// To transform a channel of a tile.
     input: f64,

@@ -92,7 +92,7 @@ impl<T: Element> Problem<'_, T> {
         let start = |band| self.tiling.output_of(0..band).end;
         match self.blocking.split {
             Split::Bands { tasks, block } => {
-                let first = |task| task * self.tiling.bands() / tasks;
+                let first = |task: usize| (task as u64 * self.tiling.bands() as u64 / tasks as u64) as usize;
                 each_piece(self.parallel, 0..tasks, out, &|task| start(first(task)), &|task, piece| {
                     self.bands(first(task)..first(task + 1), block, piece);
                     self.after.finish(piece);
