@@ -184,6 +184,12 @@ impl WindowAxis {
         self.dilation
     }
 
+    /// From one tap to the next: 1 where there is only one, whatever the window says.
+    #[inline(always)]
+    pub(crate) fn tap_step(&self) -> usize {
+        if self.kernel == 1 { 1 } else { self.dilation }
+    }
+
     /// The resolved padding: positions before and after the input.
     ///
     /// ```

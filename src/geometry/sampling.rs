@@ -12,8 +12,7 @@ impl WindowAxis {
             step: self.stride,
             taps: self.kernel,
             first: -(self.pad_before as isize),
-            // One tap is at no distance from another, whatever the window says.
-            dilation: if self.kernel == 1 { 1 } else { self.dilation },
+            dilation: self.tap_step(),
             source: self.input,
             kernel: KernelTaps { first: 0, step: 1 },
         }

@@ -67,10 +67,7 @@ impl PooledStrips {
                 let axes = [conv.rows, conv.cols];
                 (axes.map(dense) == [true; 2] || axes.map(unpadded) == [true; 2]).then_some(1)?
             }
-            _ => {
-                let step = if conv.rows.kernel > 1 { conv.rows.dilation } else { 1 };
-                algorithm.tiles()?.sides()[0].outputs.checked_mul(step)?
-            }
+            _ => algorithm.tiles()?.sides()[0].outputs.checked_mul(conv.rows.tap_step())?,
         };
         let unit = tile / gcd(tile, pool.rows.stride);
         unit.checked_mul(pool.rows.stride)?;

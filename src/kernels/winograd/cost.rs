@@ -29,6 +29,15 @@ struct Costs {
     size: TileSize,
 }
 
+const ROW: Costs = Costs {
+    input: 60.0,
+    output: 80.0,
+    gradient: 80.0,
+    kernel: 60.0,
+    sums: 80.0,
+    reading: 1.0,
+    size: TileSize::Row,
+};
 const COSTS: [Costs; TileSize::COUNT] = [
     Costs {
         input: 190.0,
@@ -66,24 +75,8 @@ const COSTS: [Costs; TileSize::COUNT] = [
         reading: 1.0,
         size: TileSize::TwoOfFive,
     },
-    Costs {
-        input: 60.0,
-        output: 80.0,
-        gradient: 80.0,
-        kernel: 60.0,
-        sums: 80.0,
-        reading: 1.0,
-        size: TileSize::Row,
-    },
-    Costs {
-        input: 60.0,
-        output: 80.0,
-        gradient: 80.0,
-        kernel: 60.0,
-        sums: 80.0,
-        reading: 1.0,
-        size: TileSize::Column,
-    },
+    ROW,
+    Costs { size: TileSize::Column, ..ROW },
 ];
 /// What a multiplication costs in the kernel's gradient as plain sums.
 const GRADIENT_PRODUCT: f64 = 1.15;

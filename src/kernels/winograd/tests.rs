@@ -98,8 +98,7 @@ fn tiles(geometry: &Geometry2d) -> impl Iterator<Item = (TileSize, [f64; 2])> + 
 fn whole_tiles(geometry: &Geometry2d, sides: [usize; 2]) -> Geometry2d {
     let mut whole = *geometry;
     for (axis, side) in [&mut whole.rows, &mut whole.cols].into_iter().zip(sides) {
-        let step = if axis.kernel > 1 { axis.dilation } else { 1 };
-        let more = axis.output.next_multiple_of(side * step) - axis.output;
+        let more = axis.output.next_multiple_of(side * axis.tap_step()) - axis.output;
         (axis.output, axis.pad_after) = (axis.output + more, axis.pad_after + more * axis.stride);
     }
     whole
@@ -111,12 +110,8 @@ fn largest_of_tiles(sizes: &[f64], whole: &Geometry2d, geometry: &Geometry2d, si
         let [_, height, width, depth] = geometry.output_shape();
         let (row, col) = (index / depth / width, index / depth % width);
         let [(down, row_phase), (right, col_phase)] =
-            [(geometry.rows, row % height, sides[0]), (geometry.cols, col, sides[1])].map(
-                |(axis, at, side)| {
-                    let step = if axis.kernel > 1 { axis.dilation } else { 1 };
-                    (at / (side * step), at % step)
-                },
-            );
+            [(geometry.rows, row % height, sides[0]), (geometry.cols, col, sides[1])]
+                .map(|(axis, at, side)| (at / (side * axis.tap_step()), at % axis.tap_step()));
         (row / height, (down, row_phase), (right, col_phase), index % depth)
     };
     let mut largest = std::collections::HashMap::new();

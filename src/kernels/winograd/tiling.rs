@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::TileSize;
-use crate::geometry::{Geometry2d, WindowAxis};
+use crate::geometry::Geometry2d;
 
 /// The output of a convolution as tiles, band by band and image by image. The last tiles of a band, and of an image, may reach over
 /// the edge, or lie beyond it. The outputs of a band lie together, so that threads can share bands.
@@ -38,11 +38,9 @@ pub(super) struct Place {
 
 impl Tiling {
     pub(super) fn new(geometry: &Geometry2d, size: TileSize) -> Self {
-        let sides = size.sides();
+        let sides = size.sides().map(|side| side.outputs);
         let axes = [geometry.rows, geometry.cols];
-        // One tap has no dilation.
-        let steps = [0, 1].map(|i| if sides[i].taps > 1 { axes[i].dilation } else { 1 });
-        let sides = sides.map(|side| side.outputs);
+        let steps = axes.map(|axis| axis.tap_step());
         let [rows, cols] = [0, 1].map(|i| axes[i].output.div_ceil(sides[i] * steps[i]));
         // There are no more phases than outputs.
         let phases = [0, 1].map(|i| steps[i].min(axes[i].output).max(1));
@@ -96,9 +94,8 @@ impl Tiling {
     #[inline(always)]
     pub(super) fn covered(&self, place: Place) -> (usize, usize) {
         let Geometry2d { rows, cols, .. } = self.geometry;
-        let left = |axis: WindowAxis, step, first| left(axis.output, step, first);
-        let [down, right] = self.steps;
-        (self.sides[0].min(left(rows, down, place.row)), self.sides[1].min(left(cols, right, place.col)))
+        let ([height, width], [down, right]) = (self.sides, self.steps);
+        (height.min(left(rows.output, down, place.row)), width.min(left(cols.output, right, place.col)))
     }
 }
 
